@@ -1,0 +1,1 @@
+"""Bytes after hours: what lies behind ``[archive:x]``."""

@@ -1,0 +1,1 @@
+"""Where each object is: what lies behind ``[catalog:x]``."""

@@ -1,0 +1,282 @@
+"""``memory://``: the whole catalog in this process. The plainest reading of the ports, and the tests' house.
+
+Nothing survives the process; ``s3shunt check`` says so.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from s3shunt import config
+from s3shunt.config import option
+from s3shunt.model import Bucket, Entry, Event, Intent, Job, JobState, ObjectRef, Recall, State, Step, Swap, Upload
+from s3shunt.policy import transitions
+from s3shunt.ports import Truth
+
+Pk = tuple[str, str, bytes, str]
+
+
+@dataclass(frozen=True)
+class Options:
+    url: str = option(config.url, "memory://", help="memory://")
+
+
+class MemoryCatalog:
+    Options = Options
+
+    def __init__(self, options: Options | None = None, house: Any = None) -> None:  # noqa: ARG002  # every adapter is made alike
+        self.options = options or Options()
+        self._lock = threading.RLock()
+        self._rows: dict[Pk, Entry] = {}
+        self._intents: dict[str, Intent] = {}
+        self._recalls: dict[str, Recall] = {}
+        self._jobs: dict[int, Job] = {}
+        self._events: dict[int, Event] = {}
+        self._buckets: dict[tuple[str, str], Bucket] = {}
+        self._uploads: dict[str, Upload] = {}
+        self._publish: dict[int, Entry | ObjectRef] = {}
+        self._serial = 0
+
+    # Catalog
+
+    def find(self, ref: ObjectRef) -> Entry | None:
+        with self._lock:
+            if ref.version is not None:
+                return self._rows.get(_pk(ref))
+            return next((row for row in self.history(ref) if row.current), None)
+
+    def commit(self, step: Step) -> bool:
+        for swap in step.swaps:
+            transitions.check(swap)
+        with self._lock:
+            if not all(self._stands(swap) for swap in step.swaps) or not all(i in self._intents for i in step.closed):
+                return False
+            for swap in step.swaps:
+                self._replace(swap)
+            for intent in step.closed:
+                del self._intents[intent]
+            self._intents.update({intent.id: intent for intent in step.opened})
+            self._recalls.update({recall.id: recall for recall in step.recalls})
+            for kind, dedupe in step.released:
+                self._release(kind, dedupe)
+            self.enqueue(*step.jobs)
+            for event in step.events:
+                self._events[self._next()] = event
+            return True
+
+    def _stands(self, swap: Swap) -> bool:
+        if swap.old is None:
+            return swap.new is not None and _pk(swap.new.ref) not in self._rows
+        row = self._rows.get(_pk(swap.old.ref))
+        return row is not None and row.revision == swap.old.revision
+
+    def _replace(self, swap: Swap) -> None:
+        if swap.old is not None:
+            del self._rows[_pk(swap.old.ref)]
+        if swap.new is not None:
+            revision = swap.old.revision + 1 if swap.old else 1
+            self._rows[_pk(swap.new.ref)] = replace(swap.new, revision=revision)
+            self._publish[self._next()] = self._rows[_pk(swap.new.ref)]
+        elif swap.old is not None:
+            self._publish[self._next()] = swap.old.ref
+
+    def scan(
+        self, account: str, bucket: str, *, prefix: str = "", after: ObjectRef | None = None, limit: int = 1000, versions: bool = False
+    ) -> list[Entry]:
+        with self._lock:
+            rows = [
+                row
+                for pk, row in self._rows.items()
+                if pk[:2] == (account, bucket) and pk[2].startswith(prefix.encode()) and (versions or row.current)
+            ]
+        rows.sort(key=_listing_order)
+        return [row for row in rows if after is None or _behind(row, after, rows)][:limit]
+
+    def select(
+        self, *, state: State | None = None, due_before: int | None = None, bucket: str | None = None,
+        external_id: str | None = None, after: Entry | None = None, limit: int = 1000,
+    ) -> list[Entry]:
+        with self._lock:
+            rows = sorted(self._rows.items())
+        return [
+            row
+            for pk, row in rows
+            if (state is None or row.state is state)
+            and (due_before is None or (row.due is not None and row.due <= due_before))
+            and (bucket is None or row.ref.bucket == bucket)
+            and (external_id is None or row.external_id == external_id)
+            and (after is None or pk > _pk(after.ref))
+        ][:limit]
+
+    def history(self, ref: ObjectRef) -> list[Entry]:
+        with self._lock:
+            name = _pk(ref)[:3]
+            return sorted((row for pk, row in self._rows.items() if pk[:3] == name), key=_listing_order)
+
+    # Intents
+
+    def lapsed(self, now: int, limit: int = 100) -> list[Intent]:
+        with self._lock:
+            return sorted((i for i in self._intents.values() if i.lease <= now), key=lambda i: i.lease)[:limit]
+
+    def renew(self, intent: str, lease: int) -> bool:
+        with self._lock:
+            if intent not in self._intents:
+                return False
+            self._intents[intent] = replace(self._intents[intent], lease=lease)
+            return True
+
+    # Registry
+
+    def bucket(self, account: str, name: str) -> Bucket | None:
+        return self._buckets.get((account, name))
+
+    def save_bucket(self, bucket: Bucket) -> None:
+        with self._lock:
+            old = self._buckets.get((bucket.account, bucket.name))
+            self._buckets[(bucket.account, bucket.name)] = replace(bucket, generation=(old.generation if old else 0) + 1)
+
+    def drop_bucket(self, account: str, name: str) -> None:
+        with self._lock:
+            self._buckets.pop((account, name), None)
+
+    def upload(self, id: str) -> Upload | None:  # noqa: A002
+        return self._uploads.get(id)
+
+    def save_upload(self, upload: Upload) -> None:
+        with self._lock:
+            self._uploads[upload.id] = upload
+
+    def drop_upload(self, id: str) -> None:  # noqa: A002
+        with self._lock:
+            self._uploads.pop(id, None)
+
+    # Recalls
+
+    def recall(self, id: str) -> Recall | None:  # noqa: A002
+        return self._recalls.get(id)
+
+    def recalls(self, *, ref: ObjectRef | None = None, active: bool = True, limit: int = 1000) -> list[Recall]:
+        with self._lock:
+            rows = sorted(self._recalls.values(), key=lambda r: (r.created, r.id))
+        return [r for r in rows if (ref is None or r.ref == ref) and (r.active or not active)][:limit]
+
+    # Ledger
+
+    def enqueue(self, *jobs: Job) -> None:
+        with self._lock:
+            for job in jobs:
+                live = self._live(job.kind, job.dedupe)
+                if live is None:
+                    id_ = self._next()
+                    self._jobs[id_] = replace(job, id=id_)
+                elif job.due < live.due:
+                    self._jobs[live.id] = replace(live, due=job.due)
+
+    def _live(self, kind: str, dedupe: str) -> Job | None:
+        return next(
+            (j for j in self._jobs.values() if (j.kind, j.dedupe) == (kind, dedupe) and j.state is JobState.WAITING), None
+        )
+
+    def _release(self, kind: str, dedupe: str) -> None:
+        live = self._live(kind, dedupe)
+        if live is not None:
+            del self._jobs[live.id]
+
+    def claim(self, kinds: Sequence[str], now: int, lease: int, owner: str, limit: int = 1) -> list[Job]:
+        with self._lock:
+            due = [
+                job
+                for job in sorted(self._jobs.values(), key=lambda j: (j.due, j.id))
+                if job.kind in kinds and job.state is JobState.WAITING and job.due <= now and (job.lease is None or job.lease <= now)
+            ][:limit]
+            claimed = [replace(job, lease=lease, owner=owner, token=self._next()) for job in due]
+            self._jobs.update({job.id: job for job in claimed})
+            return claimed
+
+    def finish(self, job: Job) -> bool:
+        with self._lock:
+            return self._held(job) and self._jobs.pop(job.id) is not None
+
+    def postpone(self, job: Job, due: int, *, reason: str = "", failed: bool = False) -> bool:
+        with self._lock:
+            if not self._held(job):
+                return False
+            kept = self._jobs[job.id]
+            self._jobs[job.id] = replace(kept, due=due, lease=None, owner=None, reason=reason, attempts=kept.attempts + failed)
+            return True
+
+    def bury(self, job: Job, reason: str) -> bool:
+        with self._lock:
+            if not self._held(job):
+                return False
+            self._jobs[job.id] = replace(self._jobs[job.id], state=JobState.DEAD, lease=None, reason=reason)
+            return True
+
+    def _held(self, job: Job) -> bool:
+        kept = self._jobs.get(job.id)
+        return kept is not None and kept.token == job.token and kept.state is JobState.WAITING
+
+    def jobs(self, *, kind: str | None = None, dead: bool = False, limit: int = 1000) -> list[Job]:
+        with self._lock:
+            rows = sorted(self._jobs.values(), key=lambda j: (j.due, j.id))
+        return [j for j in rows if (kind is None or j.kind == kind) and (j.state is JobState.DEAD) == dead][:limit]
+
+    def revive(self, id: int, due: int) -> bool:  # noqa: A002
+        with self._lock:
+            job = self._jobs.get(id)
+            if job is None or job.state is not JobState.DEAD or self._live(job.kind, job.dedupe):
+                return False
+            self._jobs[id] = replace(job, state=JobState.WAITING, due=due, attempts=0, lease=None)
+            return True
+
+    # Events and the index's outbox
+
+    def pending(self, limit: int = 100) -> list[tuple[int, Event]]:
+        with self._lock:
+            return sorted(self._events.items(), key=lambda row: row[0])[:limit]
+
+    def delivered(self, *ids: int) -> None:
+        with self._lock:
+            for id_ in ids:
+                self._events.pop(id_, None)
+
+    def publishes(self, older_than: int, limit: int = 1000) -> list[tuple[int, Entry | ObjectRef]]:  # noqa: ARG002  # all are old here
+        with self._lock:
+            return sorted(self._publish.items(), key=lambda row: row[0])[:limit]
+
+    def published(self, *ids: int) -> None:
+        with self._lock:
+            for id_ in ids:
+                self._publish.pop(id_, None)
+
+    def check(self) -> list[str]:
+        return ["the catalog is kept in memory: nothing survives this process"]
+
+    def upgrade(self) -> None:
+        """There is no schema."""
+
+    def _next(self) -> int:
+        self._serial += 1
+        return self._serial
+
+
+def _pk(ref: ObjectRef) -> Pk:
+    return (ref.account, ref.bucket, ref.key.encode(), ref.version or "null")
+
+
+def _listing_order(row: Entry) -> tuple[bytes, bool, int, str]:
+    """By key; of a key the current version first, then the newest."""
+    return (row.ref.key.encode(), not row.current, -(row.facts.last_modified if row.facts else 0), row.ref.version or "null")
+
+
+def _behind(row: Entry, after: ObjectRef, rows: list[Entry]) -> bool:
+    key, mark = row.ref.key.encode(), after.key.encode()
+    if key != mark or after.version is None:
+        return key > mark
+    marked = next((other for other in rows if other.ref.key == after.key and other.ref.version == after.version), None)
+    return marked is None or _listing_order(row) > _listing_order(marked)
+
+
+_: type[Truth] = MemoryCatalog

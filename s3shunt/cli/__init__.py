@@ -1,0 +1,1 @@
+"""The ``s3shunt`` command: parse, call, print."""

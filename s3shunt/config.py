@@ -1,0 +1,256 @@
+"""An ini file becomes frozen, typed options; what is wrong stops the start with its address.
+
+Every option is declared once, in the dataclass of the filter, adapter or job
+that reads it: type, default as an operator would write it, help. The sample
+ini, ``s3shunt check`` and the docs are made from these declarations.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from configparser import Error as IniSyntaxError
+from configparser import RawConfigParser
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from s3shunt.model import Policy
+
+T = TypeVar("T")
+
+DAY = 86_400_000
+
+
+class ConfigError(Exception):
+    """What an operator has to mend: one line with section, option, value and expectation."""
+
+
+def option(parse: Callable[[str], Any], default: str | None = None, *, help: str, secret: bool = False) -> Any:  # noqa: A002
+    """Declare an option. Without a default it must be given; an empty default stands for "not set"."""
+    kept = {"parse": parse, "help": help, "default": default, "secret": secret}
+    if default is None:
+        return field(metadata=kept, repr=not secret, kw_only=True)
+    return field(default=None if default == "" else parse(default), metadata=kept, repr=not secret, kw_only=True)
+
+
+def declared(options: type) -> tuple[Field[Any], ...]:
+    """The option fields of a dataclass, in the order of their declaration."""
+    return tuple(f for f in fields(options) if "parse" in f.metadata)
+
+
+def read(options: type[T], section: str, given: Mapping[str, str]) -> T:
+    """Parse one section. Raises ConfigError for an unknown, missing or malformed option."""
+    known = {f.name: f for f in declared(options)}
+    if unknown := sorted(given.keys() - known.keys()):
+        raise ConfigError(f"[{section}] has no option {unknown[0]}: expected one of {', '.join(known) or 'none'}")
+    if missing := [f.name for f in known.values() if f.default is MISSING and f.name not in given]:
+        raise ConfigError(f"[{section}] needs {missing[0]}: {known[missing[0]].metadata['help']}")
+    parsed = {name: parse(section, name, known[name].metadata, text) for name, text in given.items()}
+    return options(**parsed)
+
+
+def parse(section: str, name: str, declaration: Mapping[str, Any], text: str) -> Any:
+    if text == "" and declaration["default"] == "":
+        return None
+    try:
+        return declaration["parse"](text)
+    except ValueError as error:
+        shown = "(hidden)" if declaration["secret"] else text
+        raise ConfigError(f"[{section}] {name} = {shown}: {error}") from None
+
+
+# The types an option may have. Each raises ValueError saying what it expected.
+
+
+def text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("expected some text")
+    return value.strip()
+
+
+def word(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
+        raise ValueError("expected one word of letters, digits, '_', '.' and '-'")
+    return value
+
+
+def words(value: str) -> tuple[str, ...]:
+    return tuple(part for part in re.split(r"[\s,]+", value.strip()) if part)
+
+
+def flag(value: str) -> bool:
+    known = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
+    try:
+        return known[value.strip().lower()]
+    except KeyError:
+        raise ValueError("expected yes or no") from None
+
+
+def number(value: str) -> int:
+    if not re.fullmatch(r"[0-9]+", value.strip()):
+        raise ValueError("expected a whole number")
+    return int(value)
+
+
+def duration(value: str) -> int:
+    """Milliseconds, from '500ms', '90s', '15m', '12h' or '30d'; a bare number is seconds."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?", value.strip())
+    if found is None:
+        raise ValueError("expected a duration such as 500ms, 90s, 15m, 12h or 30d")
+    unit = {"ms": 1, "s": 1000, None: 1000, "m": 60_000, "h": 3_600_000, "d": DAY}[found[2]]
+    return int(float(found[1]) * unit)
+
+
+def size(value: str) -> int:
+    """Bytes, from '1048576', '64K', '1M', '2G' or '1T' (powers of 1024)."""
+    found = re.fullmatch(r"([0-9]+)([KMGT])?(?:i?B)?", value.strip())
+    if found is None:
+        raise ValueError("expected a size such as 1048576, 64K, 1M, 2G or 1T")
+    return int(found[1]) << (10 * (" KMGT".index(found[2]) if found[2] else 0))
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    def choose(value: str) -> str:
+        if value.strip() not in allowed:
+            raise ValueError(f"expected {' or '.join(allowed)}")
+        return value.strip()
+
+    return choose
+
+
+def path(value: str) -> Path:
+    if not value.strip():
+        raise ValueError("expected a path")
+    return Path(value.strip())
+
+
+def url(value: str) -> str:
+    if not re.match(r"[a-z0-9+.-]+://", value.strip()):
+        raise ValueError("expected a URL with a scheme, such as http://127.0.0.1:8100")
+    if re.match(r"[a-z0-9+.-]+://[^/@]*:[^/@]*@", value.strip()):
+        raise ValueError("expected a URL without a password: secrets come from files or the environment")
+    return value.strip()
+
+
+def address(value: str) -> tuple[str, int]:
+    host, colon, port = value.strip().rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("expected HOST:PORT, such as 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
+
+
+@dataclass(frozen=True)
+class HouseOptions:
+    """``[DEFAULT]``: the only two things that every section may see."""
+
+    state: Path = option(path, "./var", help="Where this installation keeps its state; S3SHUNT_STATE in the environment wins.")
+    day: int = option(duration, "24h", help="How long a day is: scales Days, the rounding of expiry, and 'after'. For demonstrations.")
+
+
+@dataclass(frozen=True)
+class PolicyOptions:
+    """``[policy:NAME]``: which objects go to which archive, when, and when their bytes leave the store."""
+
+    buckets: tuple[str, ...] = option(words, help="Buckets (shell patterns) this policy is for.")
+    archive: str = option(word, help="Name of the [archive:NAME] that takes the objects.")
+    prefix: str = option(str, "", help="Only keys that begin with this.")
+    after: int | None = option(duration, "", help="Age at which an object goes to the archive; empty: only objects PUT with one of 'classes'.")
+    min_size: int = option(size, "0", help="Objects smaller than this stay online.")
+    max_size: int | None = option(size, "", help="Objects larger than this stay online.")
+    storage_class: str = option(choice("GLACIER", "DEEP_ARCHIVE"), "GLACIER", help="Class that clients see once the bytes have left the store.")
+    classes: tuple[str, ...] = option(words, "GLACIER DEEP_ARCHIVE", help="Classes at PUT that send an object to the archive at once.")
+    copies: int = option(number, "1", help="Verified copies the archive must have before the bytes may leave the store.")
+    evict: str = option(text, "at once", help="'at once', 'after DURATION', 'high PERCENT low PERCENT' of the store's capacity, or 'never'.")
+    external_id: str | None = option(word, "", help="Where an object's external id comes from: 'key' or the name of an x-amz-meta- header.")
+    retain: int = option(duration, "0s", help="How long the archive's copy of an overwritten or deleted object is kept.")
+
+
+def policy(name: str, options: PolicyOptions) -> Policy:
+    """A policy as decisions see it. Raises ConfigError for an ``evict`` that cannot be read."""
+    evict_after, high, low = _evict(f"policy:{name}", options.evict)
+    return Policy(
+        name=name,
+        buckets=options.buckets,
+        archive=options.archive,
+        prefix=options.prefix or "",
+        after=options.after,
+        min_size=options.min_size,
+        max_size=options.max_size,
+        storage_class=options.storage_class,
+        classes=options.classes,
+        copies=options.copies,
+        evict_after=evict_after,
+        high=high,
+        low=low,
+        external_id=options.external_id,
+        retain=options.retain,
+    )
+
+
+def _evict(section: str, value: str) -> tuple[int | None, int | None, int | None]:
+    if value == "at once":
+        return 0, None, None
+    if value == "never":
+        return None, None, None
+    if found := re.fullmatch(r"after (\S+)", value):
+        return parse(section, "evict", {"parse": duration, "default": None, "secret": False}, found[1]), None, None
+    found = re.fullmatch(r"high (\d+) low (\d+)", value)
+    if found and int(found[2]) <= int(found[1]) <= 100:
+        return None, int(found[1]), int(found[2])
+    raise ConfigError(f"[policy] evict = {value}: expected 'at once', 'never', 'after 7d' or 'high 85 low 75'".replace("[policy]", f"[{section}]"))
+
+
+class Ini:
+    """One ini file, with ``${state}`` and ``${here}`` filled in and its mistakes found early.
+
+    PasteDeploy silently drops an option that ``[DEFAULT]`` already has, and
+    configparser drops text behind a section header; both stop the start here.
+    """
+
+    def __init__(self, path: Path, environ: Mapping[str, str] = os.environ) -> None:
+        self.path = path.absolute()
+        try:
+            source = self.path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        for number, line in enumerate(source.splitlines(), 1):
+            if re.match(r"\[[^\]]*\]\s*[^\s#;]", line):
+                raise ConfigError(f"{path}:{number}: text after a section header is lost: {line.strip()}: expected the header alone")
+        parser = RawConfigParser(strict=True, delimiters=("=",), inline_comment_prefixes=None)
+        parser.optionxform = str  # type: ignore[assignment,method-assign]  # options are case-sensitive
+        try:
+            parser.read_string(source, str(path))
+        except IniSyntaxError as error:
+            raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+        defaults = dict(parser.defaults())
+        self.foreign_defaults = {n: v for n, v in defaults.items() if n not in ("state", "day")}
+        self.house = read(HouseOptions, "DEFAULT", {n: v for n, v in defaults.items() if n in ("state", "day")})
+        state = environ.get("S3SHUNT_STATE") or str(self.house.state)
+        self.state = (Path.cwd() / state).absolute()
+        self.day = self.house.day
+        self._sections = {name: self._own(parser, name) for name in parser.sections()}
+
+    def _own(self, parser: RawConfigParser, name: str) -> dict[str, str]:
+        own = dict(parser._sections[name])  # type: ignore[attr-defined]  # without [DEFAULT]'s
+        if repeated := [option for option in own if option in ("state", "day")]:
+            raise ConfigError(f"[{name}] {repeated[0]} = {own[repeated[0]]}: expected only in [DEFAULT]")
+        return {option: self.fill(value) for option, value in own.items()}
+
+    def fill(self, value: str) -> str:
+        return value.replace("${state}", str(self.state)).replace("${here}", str(self.path.parent))
+
+    def names(self, kind: str) -> list[str]:
+        """The NAMEs of all ``[kind:NAME]`` sections, in the order of the file."""
+        return [name.partition(":")[2] for name in self._sections if name.partition(":")[0] == kind]
+
+    def section(self, kind: str, name: str) -> dict[str, str]:
+        """The options of ``[kind:name]``; ConfigError when there is none."""
+        found = self._sections.get(f"{kind}:{name}")
+        if found is None:
+            known = ", ".join(f"[{kind}:{other}]" for other in self.names(kind)) or "none"
+            raise ConfigError(f"[{kind}:{name}] is missing: expected such a section, known are {known}")
+        return dict(found)
+
+    def policies(self) -> tuple[Policy, ...]:
+        named = ((name, read(PolicyOptions, f"policy:{name}", self.section("policy", name))) for name in self.names("policy"))
+        return tuple(policy(name, options) for name, options in named)

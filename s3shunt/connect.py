@@ -1,0 +1,138 @@
+"""From a section of the ini to an adapter: by URL scheme and entry point, once per process.
+
+An adapter is a class with an ``Options`` dataclass (declared with
+``config.option``, ``url`` first) and ``__init__(self, options, house)``. It is
+registered under its URL scheme in ``setup.py``; a new adapter is a new file and
+one line there.
+"""
+
+import threading
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from s3shunt import clock, config
+from s3shunt.config import ConfigError, Ini
+from s3shunt.model import Policy
+from s3shunt.ports import Archive, Catalog, Keys, ObjectStore, Shredder, Truth
+
+T = TypeVar("T")
+
+GROUPS = {"catalog": "s3shunt.catalogs", "index": "s3shunt.indexes", "store": "s3shunt.stores", "archive": "s3shunt.archives", "keys": "s3shunt.keys"}
+
+
+class House:
+    """What all pipelines and workers of one ini share. Adapters are made when first asked for."""
+
+    def __init__(self, ini: Ini, timer: clock.Clock = clock.wall) -> None:
+        self.ini = ini
+        self.clock = timer
+        self._made: dict[tuple[str, str], Any] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def state(self) -> Path:
+        return self.ini.state
+
+    @property
+    def day(self) -> int:
+        return self.ini.day
+
+    @cached_property
+    def policies(self) -> tuple[Policy, ...]:
+        return self.ini.policies()
+
+    def truth(self, name: str = "main") -> Truth:
+        """The database behind ``[catalog:name]``."""
+        return self._adapter("catalog", name)  # type: ignore[no-any-return]
+
+    def catalog(self, name: str = "main") -> Catalog:
+        """The catalog as doors read it: the database, behind its index when the section names one."""
+        truth = self.truth(name)
+        index = getattr(truth.options, "index", None)  # type: ignore[attr-defined]
+        if not index:
+            return truth
+        return self._once("tiered", name, lambda: self._tiered(truth, name, index))
+
+    def _tiered(self, truth: Truth, name: str, index_url: str) -> Any:
+        section = f"catalog:{name}"
+        tiered = _load("catalog", "tiered", section)
+        index_class = _load("index", _scheme(section, "index", index_url), section)
+        index = index_class(index_class.Options(url=index_url, secret_file=truth.options.secret_file), self)  # type: ignore[attr-defined]
+        return tiered(truth, index, self)
+
+    def store(self, name: str = "main") -> ObjectStore:
+        return self._adapter("store", name)  # type: ignore[no-any-return]
+
+    def archive(self, name: str) -> Archive:
+        return self._adapter("archive", name)  # type: ignore[no-any-return]
+
+    def shredder(self, name: str) -> Shredder:
+        """Only for the job that discards copies nobody can ask for any more."""
+        archive = self._adapter("archive", name)
+        return archive.shredder()  # type: ignore[no-any-return]
+
+    def keys(self, name: str = "main") -> Keys:
+        return self._adapter("keys", name)  # type: ignore[no-any-return]
+
+    def put(self, kind: str, name: str, adapter: Any) -> None:
+        """Let ``adapter`` stand where ``[kind:name]`` would be connected; for tests and embedding."""
+        self._made[(kind, name)] = adapter
+
+    def _adapter(self, kind: str, name: str) -> Any:
+        return self._once(kind, name, lambda: self._connect(kind, name))
+
+    def _once(self, kind: str, name: str, make: Any) -> Any:
+        with self._lock:
+            if (kind, name) not in self._made:
+                self._made[(kind, name)] = make()
+            return self._made[(kind, name)]
+
+    def _connect(self, kind: str, name: str) -> Any:
+        section = f"{kind}:{name}"
+        given = self.ini.section(kind, name)
+        if like := given.pop("like", None):
+            given = {**self.ini.section(kind, like), **given}
+        if "url" not in given:
+            raise ConfigError(f"[{section}] needs url: expected a URL whose scheme names the adapter")
+        adapter = _load(kind, _scheme(section, "url", given["url"]), section)
+        try:
+            return adapter(config.read(adapter.Options, section, given), self)
+        except ValueError as error:
+            raise ConfigError(f"[{section}]: {error}") from None
+
+
+def adapter_class(ini: Ini, kind: str, name: str) -> Any:
+    """The class that ``[kind:name]`` would connect to, without connecting."""
+    given = ini.section(kind, name)
+    if like := given.get("like"):
+        given = {**ini.section(kind, like), **given}
+    return _load(kind, _scheme(f"{kind}:{name}", "url", given.get("url", "")), f"{kind}:{name}")
+
+
+def _scheme(section: str, option: str, url: str) -> str:
+    scheme, separator, _ = url.partition("://")
+    if not separator:
+        raise ConfigError(f"[{section}] {option} = {url}: expected a URL whose scheme names the adapter")
+    return scheme
+
+
+def _load(kind: str, scheme: str, section: str) -> Any:
+    group = entry_points(group=GROUPS[kind])
+    found = [point for point in group if point.name == scheme]
+    if not found:
+        known = ", ".join(sorted({point.name for point in group}))
+        raise ConfigError(f"[{section}] url = {scheme}://...: no {kind} adapter of that name, expected one of {known}")
+    return found[0].load()
+
+
+_houses: dict[Path, House] = {}
+
+
+def house(path: str | Path) -> House:
+    """The house of an ini file, one per process."""
+    resolved = Path(path).absolute()
+    if resolved not in _houses:
+        _houses[resolved] = House(Ini(resolved))
+    return _houses[resolved]

@@ -1,0 +1,38 @@
+"""What was found out about one request on its way in; one typed record, no strings in environ."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from s3shunt.model import Entry, Identity, ObjectRef
+from s3shunt.protocol.operations import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """May this identity do this, on every target. The proxy refuses a request without one, or for another ref."""
+
+    identity: Identity
+    operation: Operation
+    ref: ObjectRef
+    targets: frozenset[ObjectRef] = frozenset()
+
+
+@dataclass(slots=True)
+class Context:
+    """Which door leaves what."""
+
+    request_id: str = ""  # errors
+    started: float = 0.0  # access_log, monotonic seconds
+    identity: Identity | None = None  # sigv4
+    decision: Decision | None = None  # grants
+    plain: bool = False  # lookup: no entry can concern this bucket
+    looked_up: bool = False  # lookup: ``entry`` may be believed
+    entry: Entry | None = None  # lookup
+    again: Callable[[], Entry | None] | None = None  # lookup: read the truth past every cache
+    document: bytes | None = None  # the body of a DOCUMENT or TARGETS operation, verified and kept by who read it first
+    error_code: str = ""  # errors, for the log
+    upstream_status: int = 0  # proxy
+    upstream_attempts: int = 0  # proxy
+    bytes_in: int = 0
+    bytes_out: int = 0
+    notes: dict[str, str] = field(default_factory=dict)  # further fields of the access line

@@ -1,0 +1,1 @@
+"""The doors of the corridor, one concern each, in the order the ini gives."""

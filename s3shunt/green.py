@@ -1,0 +1,98 @@
+"""The only file, with ``server`` and ``relay``, that knows eventlet.
+
+One process runs in one of two ways. Under *threads* (``s3shunt work``, gunicorn
+gthread, tests) everything here is the standard library. Under *eventlet*
+(``s3shunt serve``, a Swift proxy) blocking calls go to a thread pool and
+sockets are green. ``use_eventlet`` is called once, by the server, before the
+pipeline is loaded; a host that monkey-patched is recognised by itself.
+"""
+
+import socket as _socket
+import threading
+from collections.abc import Callable
+from http.client import HTTPConnection, HTTPSConnection
+from types import ModuleType
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_eventlet = False
+
+
+def use_eventlet() -> None:
+    """From here on this process is a hub: never block it."""
+    global _eventlet  # noqa: PLW0603  # a fact about the process, set once before it serves
+    _eventlet = True
+
+
+def patched() -> bool:
+    """Whether a host (Swift) monkey-patched the standard library's sockets and threads."""
+    return _socket.socket.__module__.startswith("eventlet")
+
+
+def hub() -> bool:
+    """Whether green threads run here."""
+    return _eventlet or patched()
+
+
+def offload(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call what blocks (SQL, files, boto3) without blocking others; its exceptions come back as they are."""
+    if not hub():
+        return function(*args, **kwargs)
+    from eventlet import tpool
+
+    return tpool.execute(function, *args, **kwargs)  # type: ignore[no-any-return]
+
+
+def spawn(function: Callable[..., Any], *args: Any) -> None:
+    """Run in the background; the process does not wait for it."""
+    if not hub():
+        threading.Thread(target=function, args=args, daemon=True).start()
+        return
+    import eventlet
+
+    eventlet.spawn_n(function, *args)
+
+
+def sleep(seconds: float) -> None:
+    """Wait, and let others run."""
+    if not hub():
+        threading.Event().wait(seconds)
+        return
+    import eventlet
+
+    eventlet.sleep(seconds)
+
+
+def socket_module() -> ModuleType:
+    """``socket``, or its green twin."""
+    if not hub():
+        return _socket
+    from eventlet.green import socket
+
+    return socket  # type: ignore[no-any-return]
+
+
+def lock() -> Any:
+    """A lock for this kind of process, as a context manager."""
+    if not hub():
+        return threading.Lock()
+    from eventlet.semaphore import Semaphore
+
+    return Semaphore(1)
+
+
+def http_connection(host: str, port: int, *, timeout: float, tls: Any = None) -> HTTPConnection:
+    """An unconnected ``http.client`` connection on the right kind of socket. ``tls`` is an SSLContext or None.
+
+    Every read and write on it has ``timeout`` seconds.
+    """
+    connection: HTTPConnection
+    if tls is not None:
+        connection = HTTPSConnection(host, port, timeout=timeout, context=tls)
+    else:
+        connection = HTTPConnection(host, port, timeout=timeout)
+    if hub():
+        connection._create_connection = socket_module().create_connection  # type: ignore[attr-defined]
+    return connection

@@ -1,0 +1,1 @@
+"""Background duties as registered steps, each safe to repeat and to kill."""

@@ -1,0 +1,1 @@
+"""Decisions, pure: facts in, verdict out. No I/O, no clock, no logging."""

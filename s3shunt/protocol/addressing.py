@@ -1,0 +1,83 @@
+"""From a request target and host to an ``ObjectRef``, decoded exactly once.
+
+Keys are kept as the client wrote them: ``//``, ``.`` and ``..`` are ordinary
+characters of a key (S3 API, Creating object key names).
+"""
+
+import re
+from urllib.parse import quote, unquote_to_bytes
+
+from s3shunt.model import ObjectRef
+from s3shunt.protocol.errors import InvalidBucketName, InvalidURI, KeyTooLongError
+
+MAX_KEY = 1024
+_BUCKET = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9._-]{1,253})[a-zA-Z0-9]")
+
+
+def escape(path: str) -> str:
+    """Percent-encode as SigV4 does for S3: everything but unreserved characters and '/'."""
+    return quote(path, safe="/~")
+
+
+def origin_form(target: str) -> str:
+    """The path and query of a target; an absolute form loses its scheme and authority."""
+    if target.startswith("/"):
+        return target
+    found = re.match(r"https?://[^/?#]*(/[^#]*)?$", target, re.IGNORECASE)
+    if found is None:
+        raise InvalidURI
+    return found[1] or "/"
+
+
+def decode(text: str) -> str:
+    """Percent-decoded text. Raises InvalidURI for a stray '%' or what is not UTF-8."""
+    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+        raise InvalidURI
+    try:
+        return unquote_to_bytes(text).decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidURI from None
+
+
+def query(text: str) -> list[tuple[str, str]]:
+    """Parameters in order, '+' standing for a space as S3 reads it."""
+    if not text:
+        return []
+    pairs = (part.partition("=") for part in text.split("&") if part)
+    return [(decode(name.replace("+", " ")), decode(value.replace("+", " "))) for name, _, value in pairs]
+
+
+def check(ref: ObjectRef) -> ObjectRef:
+    """Raises InvalidBucketName, KeyTooLongError or InvalidURI."""
+    if ref.bucket and not _BUCKET.fullmatch(ref.bucket):
+        raise InvalidBucketName(BucketName=ref.bucket)
+    if len(ref.key.encode()) > MAX_KEY:
+        raise KeyTooLongError
+    if "\x00" in ref.key:
+        raise InvalidURI
+    return ref
+
+
+def path_style(raw_path: str, version: str | None = None) -> ObjectRef:
+    """``/bucket/key`` -> ref."""
+    if not raw_path.startswith("/"):
+        raise InvalidURI
+    bucket, _, key = raw_path[1:].partition("/")
+    return check(ObjectRef(decode(bucket), decode(key), version or None))
+
+
+def host_style(bucket: str, raw_path: str, version: str | None = None) -> ObjectRef:
+    """``/key`` on the bucket's own host -> ref."""
+    if not raw_path.startswith("/"):
+        raise InvalidURI
+    return check(ObjectRef(bucket, decode(raw_path[1:]), version or None))
+
+
+def copy_source(value: str) -> ObjectRef:
+    """The object named by ``x-amz-copy-source``: ``[/]bucket/key[?versionId=x]``, percent-encoded."""
+    path, _, parameters = value.partition("?")
+    version = dict(query(parameters)).get("versionId")
+    ref = path_style("/" + path.removeprefix("/"), version)
+    if not ref.key:
+        raise InvalidURI("Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+    return ref

@@ -1,0 +1,1 @@
+"""The listener: how ``s3shunt serve`` meets the network."""

@@ -1,0 +1,1 @@
+"""Bytes at once: what lies behind ``[store:x]``."""

@@ -1,0 +1,1 @@
+"""The kit that ships: a house in one process, a signing client, contracts, faults."""
