@@ -154,13 +154,13 @@ class PolicyOptions:
     buckets: tuple[str, ...] = option(words, help="Buckets (shell patterns) this policy is for.")
     archive: str = option(word, help="Name of the [archive:NAME] that takes the objects.")
     prefix: str = option(str, "", help="Only keys that begin with this.")
-    after: int | None = option(duration, "", help="Age at which an object goes to the archive; empty: only objects PUT with one of 'classes'.")
+    after: int | None = option(duration, "", help="Age at which objects go to the archive; empty: only by class at PUT.")
     min_size: int = option(size, "0", help="Objects smaller than this stay online.")
     max_size: int | None = option(size, "", help="Objects larger than this stay online.")
-    storage_class: str = option(choice("GLACIER", "DEEP_ARCHIVE"), "GLACIER", help="Class that clients see once the bytes have left the store.")
+    storage_class: str = option(choice("GLACIER", "DEEP_ARCHIVE"), "GLACIER", help="Class clients see once the bytes left the store.")
     classes: tuple[str, ...] = option(words, "GLACIER DEEP_ARCHIVE", help="Classes at PUT that send an object to the archive at once.")
     copies: int = option(number, "1", help="Verified copies the archive must have before the bytes may leave the store.")
-    evict: str = option(text, "at once", help="'at once', 'after DURATION', 'high PERCENT low PERCENT' of the store's capacity, or 'never'.")
+    evict: str = option(text, "at once", help="'at once', 'after DURATION', 'high PERCENT low PERCENT' (of the store), or 'never'.")
     external_id: str | None = option(word, "", help="Where an object's external id comes from: 'key' or the name of an x-amz-meta- header.")
     retain: int = option(duration, "0s", help="How long the archive's copy of an overwritten or deleted object is kept.")
 
@@ -197,7 +197,7 @@ def _evict(section: str, value: str) -> tuple[int | None, int | None, int | None
     found = re.fullmatch(r"high (\d+) low (\d+)", value)
     if found and int(found[2]) <= int(found[1]) <= 100:
         return None, int(found[1]), int(found[2])
-    raise ConfigError(f"[policy] evict = {value}: expected 'at once', 'never', 'after 7d' or 'high 85 low 75'".replace("[policy]", f"[{section}]"))
+    raise ConfigError(f"[{section}] evict = {value}: expected 'at once', 'never', 'after 7d' or 'high 85 low 75'")
 
 
 class Ini:
@@ -231,7 +231,7 @@ class Ini:
         self._sections = {name: self._own(parser, name) for name in parser.sections()}
 
     def _own(self, parser: RawConfigParser, name: str) -> dict[str, str]:
-        own = dict(parser._sections[name])  # type: ignore[attr-defined]  # without [DEFAULT]'s
+        own = dict(parser._sections[name])  # type: ignore[attr-defined]  # noqa: SLF001  # items() would add [DEFAULT]'s
         if repeated := [option for option in own if option in ("state", "day")]:
             raise ConfigError(f"[{name}] {repeated[0]} = {own[repeated[0]]}: expected only in [DEFAULT]")
         return {option: self.fill(value) for option, value in own.items()}

@@ -15,11 +15,18 @@ from typing import Any, TypeVar
 from s3shunt import clock, config
 from s3shunt.config import ConfigError, Ini
 from s3shunt.model import Policy
-from s3shunt.ports import Archive, Catalog, Keys, ObjectStore, Shredder, Truth
+from s3shunt.ports import Archive, Catalog, Keys, ObjectStore, Shredder, Truth, Upstream
 
 T = TypeVar("T")
 
-GROUPS = {"catalog": "s3shunt.catalogs", "index": "s3shunt.indexes", "store": "s3shunt.stores", "archive": "s3shunt.archives", "keys": "s3shunt.keys"}
+GROUPS = {
+    "catalog": "s3shunt.catalogs",
+    "index": "s3shunt.indexes",
+    "store": "s3shunt.stores",
+    "evictor": "s3shunt.evictors",
+    "archive": "s3shunt.archives",
+    "keys": "s3shunt.keys",
+}
 
 
 class House:
@@ -75,6 +82,17 @@ class House:
 
     def keys(self, name: str = "main") -> Keys:
         return self._adapter("keys", name)  # type: ignore[no-any-return]
+
+    def upstream(self, name: str = "main") -> Upstream:
+        """The same store as ``apps/proxy`` sees it; ConfigError when it does not speak S3 over HTTP."""
+        store = self._adapter("store", name)
+        if not hasattr(store, "endpoint"):
+            raise ConfigError(f"[store:{name}]: the proxy needs a store that speaks S3: expected an s3+http(s):// url")
+        return store  # type: ignore[no-any-return]
+
+    def evictor(self, kind: str, store: str) -> Any:
+        """The class of a store's own way to delete one version exactly."""
+        return _load("evictor", kind, f"store:{store}")
 
     def put(self, kind: str, name: str, adapter: Any) -> None:
         """Let ``adapter`` stand where ``[kind:name]`` would be connected; for tests and embedding."""

@@ -94,5 +94,5 @@ def http_connection(host: str, port: int, *, timeout: float, tls: Any = None) ->
     else:
         connection = HTTPConnection(host, port, timeout=timeout)
     if hub():
-        connection._create_connection = socket_module().create_connection  # type: ignore[attr-defined]
+        connection._create_connection = socket_module().create_connection  # type: ignore[attr-defined]  # noqa: SLF001  # its one seam
     return connection

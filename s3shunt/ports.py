@@ -199,6 +199,17 @@ class ObjectStore(Protocol):
         """Bytes used and capacity; None where the store cannot say."""
 
 
+class Upstream(Protocol):
+    """A store that speaks S3 over HTTP: what ``apps/proxy`` forwards to."""
+
+    endpoint: str  # http://host:port
+    region: str
+    per_account: bool  # bucket names belong to an account, as on Swift
+
+    def credential(self, account: str) -> tuple[str, str]:
+        """Access and secret key with which the store knows this account. Raises AccessDenied when it does not."""
+
+
 class Progress(StrEnum):
     WAITING = "waiting"
     READY = "ready"

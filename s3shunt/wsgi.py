@@ -18,9 +18,9 @@ from s3shunt import config, connect
 from s3shunt.context import Context
 from s3shunt.model import ObjectRef
 from s3shunt.protocol import addressing, operations
-from s3shunt.protocol.errors import InvalidURI
+from s3shunt.protocol.errors import IncompleteBody, InvalidURI, MalformedXML
 
-__all__ = ["Body", "Handler", "Request", "Response", "app_factory", "filter_factory", "watch_close"]
+__all__ = ["Body", "Handler", "Request", "Response", "app_factory", "document", "filter_factory", "watch_close"]
 
 KEY = "s3shunt.request"
 
@@ -137,8 +137,6 @@ class Body:
 
     def read(self, size: int = -1) -> bytes:
         """At most ``size`` bytes; b'' only at the true end. Raises IncompleteBody before that."""
-        from s3shunt.protocol.errors import IncompleteBody
-
         if size < 0:
             return b"".join(self)
         wanted = min(size, self.CHUNK) if self.length is None else min(size, self.CHUNK, self.length - self.taken)
@@ -156,6 +154,24 @@ class Body:
     def __iter__(self) -> Iterator[bytes]:
         while data := self.read(self.CHUNK):
             yield data
+
+
+def document(request: Request, limit: int = 2 << 20) -> bytes:
+    """The whole verified body of a request that carries a document, read once and kept for the doors behind.
+
+    Raises MalformedXML beyond ``limit``, and what the body itself raises.
+    """
+    if request.context.document is None:
+        body, pieces, total = request.input, [], 0
+        if body.length is not None and body.length > limit:
+            raise MalformedXML
+        for data in body:
+            total += len(data)
+            if total > limit:
+                raise MalformedXML
+            pieces.append(data)
+        request.context.document = b"".join(pieces)
+    return request.context.document
 
 
 class Application:
@@ -187,8 +203,7 @@ class Foreign:
 
     def __call__(self, request: Request) -> Response:
         status, headers, body = request.call_application(self.app)
-        response = Response(status=status, headerlist=list(headers), app_iter=body)
-        return response
+        return Response(status=status, headerlist=list(headers), app_iter=body)
 
 
 def house_of(global_conf: dict[str, str]) -> connect.House:

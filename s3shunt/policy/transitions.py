@@ -80,7 +80,7 @@ GRAPH: dict[State, dict[State, str]] = {
 }
 """state -> the states that may follow, each with its reason. Staying is always allowed; so is a new row."""
 
-REMOVABLE = frozenset({S.ONLINE, S.DELETED, S.ARCHIVING, S.VERIFIED, S.LOST, S.ARCHIVED, S.QUEUED, S.RECALLING, S.LANDING, S.RESTORED, S.EXPIRING})
+REMOVABLE = frozenset(state for state in S if state is not S.EVICTING)
 """A row may go in any state but evicting: removing a version by its id takes it from wherever it is."""
 
 

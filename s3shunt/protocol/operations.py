@@ -149,9 +149,13 @@ SUBRESOURCES = frozenset(
     {name for row in OPERATIONS.values() for name in row.subresource.split() if name not in ("", "copy")}
 )
 
-PARAMETERS = frozenset(
-    ["continuation-token", "delimiter", "encoding-type", "fetch-owner", "key-marker", "list-type", "marker", "max-keys", "max-parts", "max-uploads", "part-number-marker", "partNumber", "prefix", "start-after", "upload-id-marker", "version-id-marker", "versionId", "x-id", "id", "max-buckets", "bucket-region", "response-cache-control", "response-content-disposition", "response-content-encoding", "response-content-language", "response-content-type", "response-expires", "select-type"]
-)
+PARAMETERS = frozenset({
+    "continuation-token", "delimiter", "encoding-type", "fetch-owner", "key-marker", "list-type", "marker",
+    "max-keys", "max-parts", "max-uploads", "part-number-marker", "partNumber", "prefix", "start-after",
+    "upload-id-marker", "version-id-marker", "versionId", "x-id", "id", "max-buckets", "bucket-region",
+    "response-cache-control", "response-content-disposition", "response-content-encoding",
+    "response-content-language", "response-content-type", "response-expires", "select-type",
+})
 """Query parameters that qualify an operation without naming another one."""
 
 
@@ -171,7 +175,7 @@ def of(method: str, ref: ObjectRef, query: Collection[str], headers: Mapping[str
     names = {name for name in query if not name.lower().startswith("x-amz-")}
     asked = names & SUBRESOURCES
     if unknown := names - SUBRESOURCES - PARAMETERS:
-        raise NotImplemented(f"The parameter {sorted(unknown)[0]!r} is not implemented.")
+        raise NotImplemented(f"The parameter {min(unknown)!r} is not implemented.")
     if len(asked) > 1:
         raise NotImplemented(f"The parameters {' and '.join(sorted(asked))} cannot be combined.")
     where = scope(ref)
