@@ -1,0 +1,180 @@
+"""The steps of archiving and eviction: pin, verify, evict, and what a sweep makes of a dead evictor.
+
+Pure, like ``record``. None means: there is nothing to do for you, let the row be.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from s3shunt.model import Entry, Event, Facts, Job, ObjectRef, Policy, State, Step, Swap
+from s3shunt.policy.record import ARCHIVE_CLASSES, archive_job, dedupe, name
+from s3shunt.ports import Copy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Who acts, and how long the others will leave it to them."""
+
+    token: str
+    now: int
+    lease: int
+
+
+def pin(row: Entry | None, ref: ObjectRef, seen: Facts, policy: Policy, hold: Hold) -> Step | None:
+    """Say what will be copied. A dead archiver's pin may be taken over once its lease has run out."""
+    if row is None:
+        fresh = Entry(ref=ref, state=State.ARCHIVING, facts=seen, token=hold.token, lease=hold.lease, generation=1, archive=policy.archive)
+        return Step(swaps=(Swap(None, fresh),))
+    held = row.state is State.ARCHIVING and row.token != hold.token and (row.lease or 0) > hold.now
+    if row.state not in (State.ONLINE, State.ARCHIVING) or held:
+        return None
+    pinned = replace(
+        row, state=State.ARCHIVING, facts=seen, token=hold.token, lease=hold.lease, archive=policy.archive, due=None, reason=""
+    )
+    return Step(swaps=(Swap(row, pinned),))
+
+
+def verified(row: Entry | None, seen: Facts | None, copy: Copy, policy: Policy, hold: Hold) -> Step | None:
+    """The archive's copy was read back. It counts only if the store still holds what was pinned."""
+    if row is None or row.state is not State.ARCHIVING or row.token != hold.token or row.facts is None:
+        return None
+    if seen is None:
+        return gone(row)
+    if seen.fingerprint != row.facts.fingerprint:
+        return changed(row, seen, policy, hold)
+    safe = replace(row, state=State.VERIFIED, token=None, lease=None, archive_id=copy.archive_id, copies=copy.copies)
+    due = hold.now + policy.evict_after if policy.evict_after is not None else None
+    return Step(swaps=(Swap(row, replace(safe, due=due)),), jobs=() if due is None else (evict_job(safe, policy.name, due),))
+
+
+def changed(row: Entry, seen: Facts, policy: Policy, hold: Hold) -> Step:
+    """The store holds another version than the one that was pinned: begin again with it."""
+    fresh = replace(row, state=State.ONLINE, token=None, lease=None, generation=row.generation + 1, facts=seen, archive_id=None, copies=0)
+    return Step(swaps=(Swap(row, fresh),), jobs=(archive_job(fresh, policy.name, hold.now),))
+
+
+def gone(row: Entry) -> Step:
+    """The store, which is the truth, holds nothing: neither does the catalog, unless somebody is writing."""
+    empty = replace(row, state=State.ONLINE, token=None, lease=None, facts=None, archive_id=None, copies=0)
+    return Step(swaps=(Swap(row, empty if row.writers else None),))
+
+
+def failed(row: Entry | None, reason: str, due: int, policy: Policy, hold: Hold) -> Step | None:
+    """The archive did not take it: online again, with the reason and the next try."""
+    if row is None or row.state is not State.ARCHIVING or row.token != hold.token:
+        return None
+    back = replace(row, state=State.ONLINE, token=None, lease=None, reason=reason, due=due)
+    return Step(swaps=(Swap(row, back),), jobs=(archive_job(back, policy.name, due),))
+
+
+def wanted(row: Entry, now: int) -> int | None:
+    """Until when somebody's restore keeps the bytes where they are; None when nobody's does."""
+    live = [interest.until for interest in row.interests if interest.until is not None and interest.until > now]
+    return max(live, default=None)
+
+
+def evictable(row: Entry | None, policy: Policy, now: int) -> bool:
+    """Only what is verified, in enough copies, that nobody writes or wants."""
+    if row is None or row.state is not State.VERIFIED or row.facts is None:
+        return False
+    return not row.writers and not row.facts.lock and row.copies >= policy.copies and wanted(row, now) is None
+
+
+def evict(row: Entry, policy: Policy, hold: Hold, *, latest: bool = True) -> Step | None:
+    """Take the row for a deletion from the store. While it is taken writers wait.
+
+    ``latest``: the store, too, holds this version to be the current one; it decides where versions are kept.
+    """
+    if not evictable(row, policy, hold.now):
+        return None
+    taken = replace(row, state=State.EVICTING, current=row.current and latest, token=hold.token, lease=hold.lease, due=None)
+    return Step(swaps=(Swap(row, taken),), jobs=(sweep_job(taken, policy.name, hold.lease),))
+
+
+def other(row: Entry | None, seen: Facts | None, policy: Policy, hold: Hold) -> Step | None:
+    """The store holds something else than what is to be evicted: that is the truth now."""
+    if row is None or row.state is not State.EVICTING or row.token != hold.token:
+        return None
+    return _newer(row, seen, policy, hold.now) if seen is not None else evicted(row, policy, hold)
+
+
+def evicted(row: Entry | None, policy: Policy, hold: Hold) -> Step | None:
+    """The store's bytes are gone: the entry is the truth."""
+    if row is None or row.state is not State.EVICTING or row.token != hold.token:
+        return None
+    return Step(swaps=(Swap(row, _archived(row, policy)),), released=(("sweep", dedupe(row)),), events=(_event(row, hold.now),))
+
+
+def sweep(row: Entry | None, seen: Facts | None, policy: Policy, now: int) -> Step | None:
+    """An evictor died. What the store holds says how far it came; its delete may still land, and can hit nothing newer."""
+    if row is None or row.state is not State.EVICTING or (row.lease or 0) > now or row.facts is None:
+        return None
+    if seen is None:
+        return Step(swaps=(Swap(row, _archived(row, policy)),), events=(_event(row, now),))
+    if seen.fingerprint == row.facts.fingerprint:
+        back = replace(row, state=State.VERIFIED, token=None, lease=None)
+        return Step(swaps=(Swap(row, back),), jobs=(evict_job(back, policy.name, now),))
+    return _newer(row, seen, policy, now)
+
+
+def heal(row: Entry | None, policy: Policy | None, now: int) -> Step | None:
+    """The store has no bytes for a verified entry that nobody writes: a dead evictor's delete landed after the sweep."""
+    if row is None or row.state is not State.VERIFIED or row.writers or not row.archive_id:
+        return None
+    return Step(swaps=(Swap(row, _archived(row, policy)),), events=(_event(row, now),))
+
+
+def evict_job(row: Entry, policy: str, due: int) -> Job:
+    return Job(kind="evict", dedupe=dedupe(row), payload={**name(row.ref), "policy": policy}, due=due)
+
+
+def sweep_job(row: Entry, policy: str, due: int) -> Job:
+    """Looks after a row whose holder may die."""
+    return Job(kind="sweep", dedupe=dedupe(row), payload={**name(row.ref), "policy": policy}, due=due)
+
+
+def to_evict(rows: Sequence[Entry], used: int, capacity: int, policy: Policy, now: int) -> list[Entry]:
+    """Which verified entries leave the store, oldest due first, until usage falls from above ``high`` to ``low`` per cent."""
+    if policy.high is None or policy.low is None or used * 100 <= capacity * policy.high:
+        return []
+    chosen, excess = [], used - capacity * policy.low // 100
+    for row in rows:
+        if excess <= 0:
+            break
+        if evictable(row, policy, now) and row.facts is not None:
+            chosen.append(row)
+            excess -= row.facts.size
+    return chosen
+
+
+def _archived(row: Entry, policy: Policy | None) -> Entry:
+    """Objects moved by age take the policy's class only now; a class asked at PUT stays."""
+    kept = row.storage_class in ARCHIVE_CLASSES
+    return replace(
+        row,
+        state=State.ARCHIVED,
+        token=None,
+        lease=None,
+        due=None,
+        interests=(),
+        storage_class=row.storage_class if kept or policy is None else policy.storage_class,
+    )
+
+
+def _newer(row: Entry, seen: Facts | None, policy: Policy, now: int) -> Step:
+    fresh = replace(
+        row,
+        state=State.ONLINE,
+        facts=seen,
+        generation=row.generation + 1,
+        token=None,
+        lease=None,
+        archive_id=None,
+        copies=0,
+        storage_class="STANDARD",
+    )
+    return Step(swaps=(Swap(row, fresh),), jobs=(archive_job(fresh, policy.name, now),))
+
+
+def _event(row: Entry, now: int) -> Event:
+    return Event(name="s3:LifecycleTransition", ref=row.ref, at=now, detail={"archive": row.archive})

@@ -1,0 +1,258 @@
+"""The steps of a write: begin, finish, abandon; the tombstone of a DELETE; what a sweep does with a dead one.
+
+Every function is pure and gives the ``Step`` to commit, or ``Wait``. A step that
+fails to commit was decided on an old row: read the row again and decide anew.
+The rules, each of which closes a way to lose an acknowledged write, are in
+``docs/states.md``; ``tests/policy/test_explorer.py`` walks all their interleavings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from s3shunt.model import STORE_IS_TRUTH, Entry, Facts, Intent, Job, ObjectRef, Policy, Recall, RecallState, State, Step, Swap
+
+ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The row is being evicted: look again, at the latest when its lease has run out."""
+
+    until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a successful write left in the store, and what the store will not keep of it.
+
+    ``ref`` carries the version the store gave, or 'null'.
+    """
+
+    ref: ObjectRef
+    facts: Facts
+    storage_class: str = "STANDARD"
+    external_id: str | None = None
+    now: int = 0
+
+
+def begin(row: Entry | None, intent: Intent) -> Step | Wait:
+    """Before the first byte goes to the store. A key nobody knew gets a placeholder row, so that writers count."""
+    if row is None:
+        placeholder = Entry(ref=replace(intent.ref, version="null"), writers=1)
+        return Step(swaps=(Swap(None, placeholder),), opened=(replace(intent, generation=0),))
+    if row.state is State.EVICTING:
+        return Wait(row.lease or intent.started)
+    return Step(swaps=(Swap(row, replace(row, writers=row.writers + 1)),), opened=(replace(intent, generation=row.generation),))
+
+
+def finish(
+    row: Entry, intent: Intent, written: Written, policies: Sequence[Policy], recall: Recall | None = None, current: Entry | None = None
+) -> Step | Wait:
+    """After the store's 200: the entry tells of the new version; what is moot of the old one is scheduled away.
+
+    ``row`` is the row the intent was counted on, as just read; it exists while the intent does. ``current`` is
+    the current row where that is another one by now (two writers on a bucket with versions).
+    """
+    if row.state is State.EVICTING:
+        return Wait(row.lease or written.now)
+    policy = policy_for(policies, written)
+    fresh = _fresh(row, written, policy)
+    same = row.ref == written.ref
+    swaps = _replaced(row, fresh, policy) if same else _succeeded(row, fresh, policy, current)
+    return Step(
+        swaps=swaps,
+        closed=(intent.id,),
+        recalls=_cancelled(recall, same),
+        jobs=(*_archive_job(fresh, policy, written.now), *(_discards(row, policies, written.now) if same else ())),
+    )
+
+
+def abandon(row: Entry | None, intent: Intent) -> Step:
+    """The store refused, or never got, the write: the row is as it was, and a placeholder nobody needs goes."""
+    return Step(swaps=_released(row), closed=(intent.id,))
+
+
+def tombstone(row: Entry, intent: Intent) -> Step | Wait:
+    """DELETE of an unversioned key begins: readers get 404 from here on, until it is done or undone."""
+    if row.state in (State.EVICTING, State.DELETED):
+        return begin(row, intent)  # wait; or join the DELETE that is under way
+    hidden = replace(row, state=State.DELETED, generation=row.generation + 1, writers=row.writers + 1)
+    return Step(swaps=(Swap(row, hidden),), opened=(replace(intent, generation=hidden.generation, before=row),))
+
+
+def forget(row: Entry, intent: Intent, policies: Sequence[Policy], now: int, recall: Recall | None = None) -> Step:
+    """The store's DELETE is done. A writer that came meanwhile keeps a placeholder."""
+    if row.state is not State.DELETED or row.generation != intent.generation:
+        return abandon(row, intent)  # written again meanwhile: that write has its own history
+    rest = row.writers - 1
+    gone = Entry(ref=row.ref, generation=row.generation, writers=rest) if rest else None
+    return Step(
+        swaps=(Swap(row, gone),),
+        closed=(intent.id,),
+        recalls=_cancelled(recall, active=True),
+        jobs=_discards(intent.before or row, policies, now),
+    )
+
+
+def undo(row: Entry, intent: Intent) -> Step:
+    """The store refused the DELETE: what the tombstone hid is put back, as if nobody had asked."""
+    before = intent.before
+    if before is None or row.state is not State.DELETED or row.generation != intent.generation:
+        return abandon(row, intent)
+    kept = replace(before, writers=row.writers - 1)
+    return Step(swaps=(Swap(row, kept),), closed=(intent.id,))
+
+
+def removed(row: Entry, heir: Entry | None, policies: Sequence[Policy], now: int, recall: Recall | None = None) -> Step | Wait:
+    """One version was deleted by its id; ``heir`` is the row that is current from now on, if a row is."""
+    if row.state is State.EVICTING:
+        return Wait(row.lease or now)
+    swaps = (Swap(row, None), *((Swap(heir, replace(heir, current=True)),) if heir is not None and not heir.current else ()))
+    return Step(swaps=swaps, recalls=_cancelled(recall, active=True), jobs=_discards(row, policies, now))
+
+
+def hidden(row: Entry) -> Step:
+    """A delete marker became the current version: no row is."""
+    return Step(swaps=(Swap(row, replace(row, current=False)),))
+
+
+def sweep(row: Entry | None, intent: Intent, seen: Written | None, policies: Sequence[Policy], now: int) -> Step | Wait:
+    """An intent outlived its lease: ``seen`` is what the store holds. Finish what was written, or drop it.
+
+    ``row`` is the row the intent was counted on.
+    """
+    if row is None:
+        return Step(closed=(intent.id,))
+    if row.state is State.EVICTING:
+        return Wait(row.lease or now)
+    if intent.before is not None:
+        return _sweep_delete(row, intent, seen, policies, now)
+    if seen is None or row.generation > intent.generation or _known(row, seen):
+        return abandon(row, intent)
+    return finish(row, intent, seen, policies)
+
+
+def _known(row: Entry, seen: Written) -> bool:
+    return row.facts is not None and seen.facts.fingerprint == row.facts.fingerprint
+
+
+def _sweep_delete(row: Entry, intent: Intent, seen: Written | None, policies: Sequence[Policy], now: int) -> Step:
+    """A sweep never deletes: an unacknowledged DELETE is finished only when the store's bytes are gone already."""
+    was_online = intent.before is not None and intent.before.state in STORE_IS_TRUTH
+    if was_online and seen is None:
+        return forget(row, intent, policies, now)
+    return undo(row, intent)
+
+
+def policy_for(policies: Sequence[Policy], written: Written) -> Policy | None:
+    """The first policy that would take this object, by class at once or by age later."""
+    for policy in policies:
+        if not matches(policy, written.ref):
+            continue
+        if written.storage_class in policy.classes and written.storage_class in ARCHIVE_CLASSES:
+            return policy
+        if policy.after is not None and policy.min_size <= written.facts.size <= (policy.max_size or written.facts.size):
+            return policy
+    return None
+
+
+def matches(policy: Policy, ref: ObjectRef) -> bool:
+    """Whether a policy is for this bucket and key."""
+    return ref.key.startswith(policy.prefix) and any(fnmatchcase(ref.bucket, pattern) for pattern in policy.buckets)
+
+
+def _fresh(row: Entry, written: Written, policy: Policy | None) -> Entry:
+    return Entry(
+        ref=written.ref,
+        state=State.ONLINE,
+        facts=written.facts,
+        generation=row.generation + 1,
+        writers=row.writers - 1,
+        storage_class=written.storage_class,
+        store=row.store,
+        archive=policy.archive if policy else None,
+        external_id=written.external_id,
+        due=_due(written, policy),
+    )
+
+
+def _due(written: Written, policy: Policy | None) -> int | None:
+    if policy is None:
+        return None
+    if written.storage_class in policy.classes:
+        return written.now
+    return written.facts.last_modified + (policy.after or 0)
+
+
+def _needed(fresh: Entry, policy: Policy | None) -> bool:
+    """Whether an online entry says anything that the store does not."""
+    return bool(policy or fresh.writers or fresh.external_id or fresh.storage_class in ARCHIVE_CLASSES)
+
+
+def _replaced(row: Entry, fresh: Entry, policy: Policy | None) -> tuple[Swap, ...]:
+    return (Swap(row, fresh if _needed(fresh, policy) else None),)
+
+
+def _succeeded(row: Entry, fresh: Entry, policy: Policy | None, current: Entry | None) -> tuple[Swap, ...]:
+    """A new version beside the old row, which is no longer current; its placeholder goes."""
+    older = replace(row, current=False, writers=row.writers - 1)
+    emptied = older.facts is None and not older.writers
+    newer = replace(fresh, writers=0, generation=1)
+    passed = (Swap(current, replace(current, current=False)),) if current is not None and current.ref != row.ref else ()
+    kept = (Swap(None, newer),) if _needed(newer, policy) else ()
+    return (Swap(row, None if emptied else older), *passed, *kept)
+
+
+def _released(row: Entry | None) -> tuple[Swap, ...]:
+    if row is None:
+        return ()
+    rest = replace(row, writers=row.writers - 1)
+    emptied = rest.facts is None and not rest.writers and rest.state is State.ONLINE
+    return (Swap(row, None if emptied else rest),)
+
+
+def _cancelled(recall: Recall | None, active: bool) -> tuple[Recall, ...]:  # noqa: FBT001  # a filter on one value
+    if recall is None or not active or not recall.active:
+        return ()
+    return (replace(recall, state=RecallState.CANCELLED, reason="the object was overwritten or deleted"),)
+
+
+def _archive_job(fresh: Entry, policy: Policy | None, now: int) -> tuple[Job, ...]:
+    if policy is None:
+        return ()
+    return (archive_job(fresh, policy.name, fresh.due if fresh.due is not None else now),)
+
+
+def archive_job(entry: Entry, policy: str, due: int) -> Job:
+    """The job that takes this generation of this version to its archive."""
+    return Job(kind="archive", dedupe=dedupe(entry), payload={**name(entry.ref), "policy": policy}, due=due)
+
+
+def _discards(row: Entry, policies: Sequence[Policy], now: int) -> tuple[Job, ...]:
+    """The landed copy goes at once; the archive's copy when its retention has passed."""
+    jobs = []
+    if row.place is not None:
+        payload = {"store": row.place.store, "name": row.place.name}
+        jobs.append(Job(kind="discard", dedupe=f"place {row.place.store} {row.place.name}", payload=payload, due=now))
+    if row.archive and row.archive_id:
+        policy = next((policy for policy in policies if policy.archive == row.archive and matches(policy, row.ref)), None)
+        payload = {"archive": row.archive, "archive_id": row.archive_id}
+        due = now + (policy.retain if policy else 0)
+        jobs.append(Job(kind="discard", dedupe=f"copy {row.archive} {row.archive_id}", payload=payload, due=due))
+    return tuple(jobs)
+
+
+def dedupe(entry: Entry) -> str:
+    """One live job of a kind for one generation of one version."""
+    ref = entry.ref
+    return f"{ref.account}\x1f{ref.bucket}\x1f{ref.key}\x1f{ref.version}\x1f{entry.generation}"
+
+
+def name(ref: ObjectRef) -> dict[str, str]:
+    """A ref as a job's payload; ``ref_of`` reads it back."""
+    return {"account": ref.account, "bucket": ref.bucket, "key": ref.key, "version": ref.version or "null"}
+
+
+def ref_of(payload: dict[str, object]) -> ObjectRef:
+    return ObjectRef(str(payload["bucket"]), str(payload["key"]), str(payload["version"]), str(payload["account"]))
