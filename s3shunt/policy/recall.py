@@ -83,7 +83,8 @@ def cancelled(row: Entry, recall: Recall, now: int) -> Step | None:
     step = give_up(row, recall, "cancelled", now)
     if step is None:
         return None
-    return Step(swaps=step.swaps, recalls=(replace(recall, state=RecallState.CANCELLED, reason="cancelled"),), released=(("recall", recall.id),))
+    ended = replace(recall, state=RecallState.CANCELLED, reason="cancelled")
+    return Step(swaps=step.swaps, recalls=(ended,), released=(("recall", recall.id),))
 
 
 def missing(row: Entry, recall_id: str, now: int) -> Step | None:

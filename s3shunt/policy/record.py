@@ -47,7 +47,7 @@ def begin(row: Entry | None, intent: Intent) -> Step | Wait:
 
 
 def finish(
-    row: Entry, intent: Intent, written: Written, policies: Sequence[Policy], recall: Recall | None = None, current: Entry | None = None
+    row: Entry, intent: Intent, written: Written, policies: Sequence[Policy], *, recall: Recall | None = None, current: Entry | None = None
 ) -> Step | Wait:
     """After the store's 200: the entry tells of the new version; what is moot of the old one is scheduled away.
 

@@ -42,7 +42,7 @@ Verdict = Forward | Serve | Refuse | Absent | Lost
 
 def decide(entry: Entry | None, now: int) -> Verdict:
     """For an operation that needs the bytes."""
-    if entry is None or entry.facts is None:
+    if entry is None or (entry.facts is None and entry.state is not State.DELETED):
         return Forward()
     match entry.state:
         case State.ONLINE | State.ARCHIVING | State.VERIFIED | State.EVICTING:
