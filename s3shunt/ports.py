@@ -192,7 +192,9 @@ class ObjectStore(Protocol):
     def delete_exact(self, ref: ObjectRef, fingerprint: Fingerprint) -> None:
         """Delete this version and no other; a newer one survives even when this arrives late. A no-op when it is gone."""
 
-    def list(self, bucket: str, *, prefix: str = "", after: str = "", limit: int = 1000) -> list[tuple[str, Facts]]:
+    def list(
+        self, bucket: str, *, prefix: str = "", after: str = "", limit: int = 1000, account: str = ""
+    ) -> list[tuple[str, Facts]]:
         """Keys in UTF-8 byte order behind ``after``; facts hold size, etag and last_modified only."""
 
     def usage(self) -> tuple[int, int] | None:

@@ -1,0 +1,1 @@
+"""Real services as context managers: private, on the loopback, stopped by pid."""
