@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from s3shunt import clock, config
 from s3shunt.config import ConfigError, Ini
-from s3shunt.model import Policy
+from s3shunt.model import ObjectRef, Place, Policy
 from s3shunt.ports import Archive, Catalog, Keys, ObjectStore, Shredder, Truth, Upstream
 
 T = TypeVar("T")
@@ -71,6 +71,12 @@ class House:
 
     def store(self, name: str = "main") -> ObjectStore:
         return self._adapter("store", name)  # type: ignore[no-any-return]
+
+    def place(self, place: Place) -> tuple[ObjectStore, ObjectRef]:
+        """Where a landed copy lies: the store, and the name it has there."""
+        store = self.store(place.store)
+        bucket = getattr(getattr(store, "options", None), "bucket", None) or ""
+        return store, ObjectRef(bucket, place.name)
 
     def archive(self, name: str) -> Archive:
         return self._adapter("archive", name)  # type: ignore[no-any-return]
