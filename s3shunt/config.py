@@ -10,8 +10,11 @@ import re
 from collections.abc import Callable, Mapping
 from configparser import Error as IniSyntaxError
 from configparser import RawConfigParser
+from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
+from secrets import token_urlsafe
+from tempfile import mkstemp
 from typing import Any, TypeVar
 
 from s3shunt.model import Policy
@@ -137,6 +140,24 @@ def address(value: str) -> tuple[str, int]:
     if not colon or not port.isdecimal() or int(port) > 65535:
         raise ValueError("expected HOST:PORT, such as 127.0.0.1:8080")
     return host.strip("[]"), int(port)
+
+
+def secret(path: Path) -> bytes:
+    """The secret in a file. An absent file is made (0600) with a fresh one; who comes second reads what the first wrote."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, fresh = mkstemp(prefix=path.name, dir=path.parent)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(token_urlsafe(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(fresh, path)
+        Path(fresh).unlink()
+    kept = path.read_bytes().strip()
+    if len(kept) < 16:
+        raise ValueError(f"{path}: expected at least 16 bytes of secret")
+    return kept
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,46 @@
+"""``sqlite://`` and ``postgresql://``: the catalog in a database, the one durable truth about every object.
+
+All methods block until the database has answered, within ``deadline``; a
+database that cannot be reached or is too busy raises ServiceUnavailable.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from s3shunt import clock, config
+from s3shunt.catalog.sql.database import Database, DatabaseOptions
+from s3shunt.catalog.sql.entries import Entries
+from s3shunt.catalog.sql.ledger import Ledger
+from s3shunt.catalog.sql.registry import Registry
+from s3shunt.config import option
+from s3shunt.ports import Truth
+
+
+@dataclass(frozen=True)
+class Options(DatabaseOptions):
+    """``[catalog:NAME]``"""
+
+    index: str | None = option(config.url, "", help="redis://host:port/0 or redis+unix:///path.sock: a fast copy; empty: none.")
+
+
+class SqlCatalog(Entries, Ledger, Registry):
+    Options = Options
+
+    def __init__(self, options: Options, house: Any = None) -> None:
+        self.options = options
+        self._database = Database(options)
+        self._clock = house.clock if house is not None else clock.wall
+        self._outbox = bool(options.index)
+
+    def check(self) -> list[str]:
+        return self._database.check()
+
+    def upgrade(self) -> None:
+        self._database.upgrade()
+
+    def close(self) -> None:
+        """Close idle connections; the catalog may be used again."""
+        self._database.dispose()
+
+
+_: type[Truth] = SqlCatalog

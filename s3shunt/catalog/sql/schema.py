@@ -1,0 +1,194 @@
+"""The tables. Keys are bytes, so that both databases sort as S3 does; times are integers (ms).
+
+Nothing here is interpreted: ``rows`` turns a row into a noun of the model.
+"""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
+
+metadata = MetaData()
+
+Number = BigInteger().with_variant(Integer(), "sqlite")
+Word = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that sorts by its bytes, whatever the language of the database."""
+
+CURRENT = text("current = 1")
+ACTIVE = text("active = 1")
+LIVE = text("state = 'waiting'")
+
+
+def _name() -> list[Column]:
+    return [
+        Column("account", Word, nullable=False),
+        Column("bucket", Word, nullable=False),
+        Column("key", LargeBinary, nullable=False),
+        Column("version", Word, nullable=False),
+        Column("versioned", Integer, nullable=False),
+    ]
+
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("account", Word, primary_key=True),
+    Column("bucket", Word, primary_key=True),
+    Column("key", LargeBinary, primary_key=True),
+    Column("version", Word, primary_key=True),
+    Column("versioned", Integer, nullable=False),  # 0: its ref names no version
+    Column("current", Integer, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("revision", Number, nullable=False),
+    Column("generation", Number, nullable=False),
+    Column("token", Word),
+    Column("lease", Number),
+    Column("writers", Integer, nullable=False),
+    Column("storage_class", Word, nullable=False),
+    Column("store", Word, nullable=False),
+    Column("place_store", Word),
+    Column("place_name", Text),
+    Column("archive", Word),
+    Column("archive_id", Word),
+    Column("copies", Integer, nullable=False),
+    Column("interests", Text, nullable=False),
+    Column("restored_until", Number),
+    Column("due", Number),
+    Column("external_id", Word),
+    Column("media_kind", Word),
+    Column("media", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("size", Number),  # NULL: no facts, a placeholder
+    Column("etag", Text),
+    Column("last_modified", Number),
+    Column("stamp", Text),
+    Column("headers", Text),
+    Column("metadata", Text),
+    Column("checksums", Text),
+    Column("parts", Text),
+    Column("tags", Text),
+    Column("acl", Text),
+    Column("lock", Text),
+    Column("sse", Text),
+    Column("owner", Text),
+    Index("entry_current", "account", "bucket", "key", unique=True, sqlite_where=CURRENT, postgresql_where=CURRENT),
+    Index("entry_due", "state", "due"),
+    Index("entry_external_id", "external_id"),
+)
+
+recall = Table(
+    "recall",
+    metadata,
+    Column("id", Word, primary_key=True),
+    *_name(),
+    Column("generation", Number, nullable=False),
+    Column("active", Integer, nullable=False),
+    Column("archive", Word, nullable=False),
+    Column("archive_id", Word, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("tier", Word, nullable=False),
+    Column("request_id", Word),
+    Column("tape", Word),
+    Column("position", Number),
+    Column("place_store", Word),
+    Column("place_name", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("created", Number, nullable=False),
+    Column("due", Number, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index(
+        "recall_active", "account", "bucket", "key", "version", "generation",
+        unique=True, sqlite_where=ACTIVE, postgresql_where=ACTIVE,
+    ),
+    Index("recall_created", "active", "created"),
+)  # fmt: skip
+
+intent = Table(
+    "intent",
+    metadata,
+    Column("id", Word, primary_key=True),
+    *_name(),
+    Column("operation", Word, nullable=False),
+    Column("started", Number, nullable=False),
+    Column("lease", Number, nullable=False, index=True),
+    Column("generation", Number, nullable=False),
+    Column("storage_class", Word),
+    Column("external_id", Word),
+    Column("before", Text),
+)
+
+upload = Table(
+    "upload",
+    metadata,
+    Column("id", Word, primary_key=True),
+    *_name(),
+    Column("storage_class", Word),
+    Column("external_id", Word),
+    Column("checksum_type", Word),
+    Column("created", Number, nullable=False),
+)
+
+bucket = Table(
+    "bucket",
+    metadata,
+    Column("account", Word, primary_key=True),
+    Column("name", Word, primary_key=True),
+    Column("owner", Word, nullable=False),
+    Column("plain", Integer, nullable=False),
+    Column("versioned", Integer, nullable=False),
+    Column("generation", Number, nullable=False),
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("kind", Word, nullable=False),
+    Column("dedupe", LargeBinary, nullable=False),  # holds keys
+    Column("payload", Text, nullable=False),
+    Column("due", Number, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("lease", Number),
+    Column("owner", Word),
+    Column("token", Number, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("job_live", "kind", "dedupe", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),
+    Index("job_due", "state", "due", "id"),
+    sqlite_autoincrement=True,  # a number is never given twice: who holds an old one can harm nobody
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    *_name(),
+    Column("name", Word, nullable=False),
+    Column("at", Number, nullable=False),
+    Column("detail", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+publish = Table(
+    "publish",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    *_name(),
+    Column("at", Number, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("name", Word, primary_key=True),
+    Column("value", Number, nullable=False),
+)
+
+key = Table(
+    "key",
+    metadata,
+    Column("access_key", Word, primary_key=True),
+    Column("account", Word, nullable=False),
+    Column("expires", Number),
+    Column("disabled", Integer, nullable=False),
+    Column("grants", Text),
+    Column("sealed", LargeBinary, nullable=False),
+)
