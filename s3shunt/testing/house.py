@@ -1,0 +1,154 @@
+"""A whole house in one process: the real doors in any order, memory adapters, a hand-set clock, a signing client.
+
+``House(tmp_path)`` is a site with one account, bucket ``films`` and a tape
+library; ``house.get``, ``put``, ``head`` ... speak S3 to it, ``house.later`` lets
+time pass and ``house.work`` lets the workers do what has become due.
+"""
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from s3shunt import config, connect
+from s3shunt.catalog.memory import MemoryCatalog
+from s3shunt.config import DAY, Ini
+from s3shunt.jobs.runner import Runner
+from s3shunt.stores.memory import MemoryStore, Options
+from s3shunt.testing.client import Answer, Client
+from s3shunt.testing.clock import HandClock
+from s3shunt.testing.storefront import Storefront
+from s3shunt.wsgi import Application, Handler
+
+WALK = ("access_log", "errors", "health", "virtual_host", "sigv4", "grants", "lookup", "restore", "listing", "record", "shunt")
+
+INI = """
+[DEFAULT]
+state = {state}
+day = 24h
+[catalog:main]
+url = memory://
+[keys:main]
+url = file://{state}/keys.json
+[store:main]
+url = memory://
+[store:landing]
+url = memory://
+[archive:tape]
+url = tape://{state}/tape
+mount = 3s
+[policy:films]
+buckets = films films-*
+archive = tape
+evict = at once
+[policy:aged]
+buckets = aged
+archive = tape
+after = 30d
+evict = after 1d
+[filter:access_log]
+path = {state}/access.log
+"""
+
+KEYS = [
+    {"access_key": "AKEDITOR", "secret_key": "editor-secret", "account": "main"},
+    {"access_key": "AKSTRANGER", "secret_key": "stranger-secret", "account": "other"},
+    {
+        "access_key": "AKDESK",
+        "secret_key": "desk-secret",
+        "account": "main",
+        "grants": [{"buckets": ["films"], "prefixes": [""], "allow": ["restore", "list"]}],
+    },
+]
+
+
+class FrontedStore(MemoryStore):
+    """The store as the proxy would see it, though nothing listens there."""
+
+    endpoint = "http://store.invalid"
+    region = "us-east-1"
+    per_account = True
+
+    def credential(self, account: str) -> tuple[str, str]:
+        return account, "store-secret"
+
+
+class House:
+    def __init__(
+        self,
+        tmp: Path,
+        *,
+        walk: Sequence[str] = WALK,
+        options: dict[str, dict[str, str]] | None = None,
+        catalog: Any = None,
+        versioned: str = "",
+        ini: str = INI,
+    ) -> None:
+        self.clock = HandClock()
+        tmp.mkdir(parents=True, exist_ok=True)
+        path = tmp / "house.ini"
+        path.write_text(ini.format(state=tmp))
+        keys = tmp / "keys.json"
+        keys.touch(mode=0o600)
+        keys.write_text(json.dumps(KEYS))
+        keys.chmod(0o600)
+        self.house = connect.House(Ini(path, {}), self.clock)
+        self.catalog = catalog or MemoryCatalog(house=self.house)
+        self.store = FrontedStore(Options(versioned=tuple(versioned.split())), self.house)
+        self.landing = MemoryStore(Options(), self.house)
+        self.house.put("catalog", "main", self.catalog)
+        self.house.put("store", "main", self.store)
+        self.house.put("store", "landing", self.landing)
+        self.front = Storefront(self.store)
+        self.app = Application(pipeline(self.house, walk, self.front, options or {}))
+        self.editor = Client(self.app, "AKEDITOR", "editor-secret", clock=self.clock)
+        self.desk = Client(self.app, "AKDESK", "desk-secret", clock=self.clock)
+        self.stranger = Client(self.app, "AKSTRANGER", "stranger-secret", clock=self.clock)
+        self.runner = Runner(self.house, owner="worker")
+        self.editor.put("/films")
+
+    def get(self, target: str, **headers: str) -> Answer:
+        return self.editor.get(target, **headers)
+
+    def head(self, target: str, **headers: str) -> Answer:
+        return self.editor.head(target, **headers)
+
+    def put(self, target: str, body: bytes = b"", **headers: str) -> Answer:
+        return self.editor.put(target, body, **headers)
+
+    def delete(self, target: str, **headers: str) -> Answer:
+        return self.editor.delete(target, **headers)
+
+    def restore(self, target: str, *, days: int = 1, tier: str = "Standard", client: Client | None = None) -> Answer:
+        document = f"<RestoreRequest><Days>{days}</Days><GlacierJobParameters><Tier>{tier}</Tier></GlacierJobParameters></RestoreRequest>"
+        return (client or self.editor).post(f"{target}?restore", document.encode())
+
+    def later(self, *, seconds: float = 0, hours: float = 0, days: float = 0) -> "House":
+        """Let time pass; nobody works meanwhile."""
+        self.clock.later(int(seconds * 1000 + hours * 3_600_000 + days * DAY))
+        return self
+
+    def work(self, *, rounds: int = 40, step: float = 10.0) -> "House":
+        """Let the workers run until nothing more becomes due within the next minutes."""
+        for _ in range(rounds):
+            self.runner.run_due()
+            self.later(seconds=step)
+        return self
+
+    def archive(self, target: str, body: bytes, **headers: str) -> "House":
+        """PUT with class GLACIER, and wait until the bytes are on tape and nowhere else."""
+        answer = self.put(target, body, x_amz_storage_class="GLACIER", **headers)
+        assert answer.status == 200, answer
+        return self.work()
+
+
+def pipeline(house: connect.House, walk: Sequence[str], end: Handler, options: dict[str, dict[str, str]]) -> Handler:
+    """Doors by name, outermost first, around ``end``."""
+    points = {point.name: point for point in entry_points(group="paste.filter_factory")}
+    handler = end
+    for name in reversed(walk):
+        factory = points[name].load()
+        given = {**(house.ini.section("filter", name) if name in house.ini.names("filter") else {}), **options.get(name, {})}
+        handler = factory.make(handler, config.read(factory.options, f"filter:{name}", given), house)
+    return handler

@@ -1,0 +1,80 @@
+"""Targets become refs, decoded once; what is ambiguous is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3shunt.model import ObjectRef
+from s3shunt.protocol import addressing
+from s3shunt.protocol.errors import InvalidBucketName, InvalidURI, KeyTooLongError
+
+KEYS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1).filter(lambda key: len(key.encode()) <= 1024)
+
+
+@given(key=KEYS)
+def test_any_key_survives_its_way_through_a_target(key):
+    assert addressing.path_style("/films/" + addressing.escape(key)) == ObjectRef("films", key)
+
+
+@given(key=KEYS)
+def test_a_copy_source_is_read_like_a_target(key):
+    assert addressing.copy_source(f"films/{addressing.escape(key)}?versionId=v1") == ObjectRef("films", key, "v1")
+
+
+@pytest.mark.parametrize(
+    ("path", "ref"),
+    [
+        ("/", ObjectRef()),
+        ("/films", ObjectRef("films")),
+        ("/films/", ObjectRef("films")),
+        ("/films//a", ObjectRef("films", "/a")),
+        ("/films/a%2Fb", ObjectRef("films", "a/b")),
+        ("/films/../x", ObjectRef("films", "../x")),
+        ("/films/a+b", ObjectRef("films", "a+b")),
+    ],
+)
+def test_keys_are_kept_as_written(path, ref):
+    assert addressing.path_style(path) == ref
+
+
+@pytest.mark.parametrize("path", ["films/a", "/films/%", "/films/%zz", "/films/%ff", "/films/%00"])
+def test_what_cannot_be_read_is_refused(path):
+    with pytest.raises(InvalidURI):
+        addressing.path_style(path)
+
+
+@pytest.mark.parametrize("bucket", ["-", "ab", "a..%2F", "-films", "films-", "fi%20lms", "x" * 256])
+def test_bucket_names_that_no_store_would_take_are_refused(bucket):
+    with pytest.raises(InvalidBucketName):
+        addressing.path_style(f"/{bucket}/key")
+
+
+def test_a_key_has_at_most_1024_bytes():
+    addressing.path_style("/films/" + "é" * 512)
+    with pytest.raises(KeyTooLongError):
+        addressing.path_style("/films/" + "é" * 513)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"), [("/a?b", "/a?b"), ("http://h/a?b", "/a?b"), ("https://h", "/"), ("HTTP://h:80/x//y", "/x//y")]
+)
+def test_an_absolute_target_loses_its_authority(target, expected):
+    assert addressing.origin_form(target) == expected
+
+
+@pytest.mark.parametrize("target", ["*", "host:443", "ftp://h/a", ""])
+def test_other_forms_of_target_are_refused(target):
+    with pytest.raises(InvalidURI):
+        addressing.origin_form(target)
+
+
+def test_a_query_keeps_its_order_and_its_empty_values():
+    assert addressing.query("uploads&a=1&a=2&b=c+d%2B&&") == [("uploads", ""), ("a", "1"), ("a", "2"), ("b", "c d+")]
+
+
+def test_a_bucket_of_its_own_host_leaves_the_whole_path_to_the_key():
+    assert addressing.host_style("films", "/a/b%20c", "v") == ObjectRef("films", "a/b c", "v")
+    with pytest.raises(InvalidURI):
+        addressing.host_style("films", "a")
+    with pytest.raises(InvalidURI):
+        addressing.copy_source("films")
