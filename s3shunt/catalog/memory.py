@@ -35,7 +35,7 @@ class MemoryCatalog:
         self._events: dict[int, Event] = {}
         self._buckets: dict[tuple[str, str], Bucket] = {}
         self._uploads: dict[str, Upload] = {}
-        self._publish: dict[int, Entry | ObjectRef] = {}
+        self._publish: dict[int, ObjectRef] = {}
         self._serial = 0
 
     # Catalog
@@ -54,6 +54,8 @@ class MemoryCatalog:
             transitions.check(swap)
         with self._lock:
             if not all(self._stands(swap) for swap in step.swaps) or not all(i in self._intents for i in step.closed):
+                return False
+            if not self._one_current(step.swaps) or not self._one_recall(step.recalls):
                 return False
             for swap in step.swaps:
                 self._replace(swap)
@@ -74,13 +76,28 @@ class MemoryCatalog:
         row = self._rows.get(_pk(swap.old.ref))
         return row is not None and row.revision == swap.old.revision
 
+    def _one_current(self, swaps: Sequence[Swap]) -> bool:
+        """At most one row of a key is current."""
+        after: dict[Pk, Entry | None] = {_pk(swap.old.ref): None for swap in swaps if swap.old}
+        after |= {_pk(swap.new.ref): swap.new for swap in swaps if swap.new}
+        keys = {pk[:3] for pk in after}
+        rows = {pk: row for pk, row in self._rows.items() if pk[:3] in keys} | after
+        current = [pk[:3] for pk, row in rows.items() if row is not None and row.current]
+        return len(current) == len(set(current))
+
+    def _one_recall(self, recalls: Sequence[Recall]) -> bool:
+        """At most one active recall for a generation of a version."""
+        after = self._recalls | {recall.id: recall for recall in recalls}
+        active = [(_pk(recall.ref), recall.generation) for recall in after.values() if recall.active]
+        return len(active) == len(set(active))
+
     def _replace(self, swap: Swap) -> None:
         if swap.old is not None:
             del self._rows[_pk(swap.old.ref)]
         if swap.new is not None:
             revision = swap.old.revision + 1 if swap.old else 1
             self._rows[_pk(swap.new.ref)] = replace(swap.new, revision=revision)
-            self._publish[self._next()] = self._rows[_pk(swap.new.ref)]
+            self._publish[self._next()] = swap.new.ref
         elif swap.old is not None:
             self._publish[self._next()] = swap.old.ref
 
@@ -163,7 +180,7 @@ class MemoryCatalog:
     def recalls(self, *, ref: ObjectRef | None = None, active: bool = True, limit: int = 1000) -> list[Recall]:
         with self._lock:
             rows = sorted(self._recalls.values(), key=lambda r: (r.created, r.id))
-        return [r for r in rows if (ref is None or r.ref == ref) and (r.active or not active)][:limit]
+        return [r for r in rows if (ref is None or _pk(r.ref) == _pk(ref)) and (r.active or not active)][:limit]
 
     # Ledger
 
@@ -247,7 +264,8 @@ class MemoryCatalog:
 
     def publishes(self, older_than: int, limit: int = 1000) -> list[tuple[int, Entry | ObjectRef]]:  # noqa: ARG002  # all are old here
         with self._lock:
-            return sorted(self._publish.items(), key=lambda row: row[0])[:limit]
+            rows = sorted(self._publish.items(), key=lambda row: row[0])[:limit]
+            return [(id_, self._rows.get(_pk(ref), ref)) for id_, ref in rows]
 
     def published(self, *ids: int) -> None:
         with self._lock:

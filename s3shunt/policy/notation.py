@@ -31,9 +31,9 @@ def facts_written(facts: Facts) -> dict[str, Any]:
 
 
 def facts_read(written: Mapping[str, Any]) -> Facts:
-    known = {name: value for name, value in written.items() if name in _FACTS}
+    known: dict[str, Any] = {name: value for name, value in written.items() if name in _FACTS}
     known["parts"] = tuple(known.get("parts", ()))
-    return Facts(**{"size": 0, "etag": "", "last_modified": 0} | known)
+    return Facts(**({"size": 0, "etag": "", "last_modified": 0} | known))
 
 
 def interests_written(interests: tuple[Interest, ...]) -> list[list[Any]]:

@@ -1,0 +1,427 @@
+"""What every ``Truth`` and every ``Keys`` has to keep. Subclass, give a ``catalog`` or ``keys`` fixture, run."""
+
+from dataclasses import replace
+from threading import Thread
+
+import pytest
+
+from s3shunt.model import (
+    Bucket, Entry, Event, Facts, Grant, Intent, Interest, Job, Key, ObjectRef, Place, Recall, RecallState, State, Step, Swap, Upload,
+)  # fmt: skip
+from s3shunt.policy.transitions import IllegalTransition
+
+LATE = 10**15
+REF = ObjectRef("films", "a/b.mxf", "null")
+
+
+def an_entry(key="a/b.mxf", version="null", *, modified=1_000, **more):
+    facts = Facts(size=5, etag='"e"', last_modified=modified)
+    return Entry(**{"ref": ObjectRef("films", key, version), "facts": facts} | more)
+
+
+FULL = Entry(
+    ref=ObjectRef("films", "ünï/鍵/🗝\0\n", "v-1", "AUTH_a"),
+    state=State.RESTORED,
+    facts=Facts(
+        size=2**41, etag='"e-3"', last_modified=1_767_609_000_123, stamp="1.5", headers={"content-type": "video/mxf", "a": "ü"},
+        metadata={"pid": "x y\0"}, checksums={"x-amz-checksum-crc32": "AAA="}, parts=(2**33, 7), tags={"t": "1"}, acl="<x/>",
+        lock={"mode": "GOVERNANCE"}, sse={"algorithm": "AES256"}, owner="me",
+    ),
+    current=True, revision=1, generation=2**40, token="t", lease=1_767_609_000_999, writers=2, storage_class="GLACIER", store="second",
+    place=Place("landing", "r/1"), archive="tape", archive_id="id", copies=2,
+    interests=(Interest("alice", 3, "Bulk", None), Interest("bob", 1, "Standard", 99)), restored_until=88, due=77, external_id="pid",
+    media_kind="film", media={"tc": "01:00"}, reason="because",
+)  # fmt: skip
+
+
+class CatalogContract:
+    """The fixture's catalog is empty, and keeps an outbox for an index."""
+
+    @pytest.fixture
+    def catalog(self):
+        raise NotImplementedError("give the catalog under test")
+
+    def put(self, catalog, *entries, **more):
+        assert catalog.commit(Step(swaps=tuple(Swap(None, entry) for entry in entries), **more))
+        return [catalog.find(entry.ref) for entry in entries]
+
+    def swap(self, catalog, old, **new):
+        """Whether the row took the change."""
+        return catalog.commit(Step(swaps=(Swap(old, replace(old, **new)),)))
+
+    # One row
+
+    def test_what_was_committed_is_found_whole(self, catalog):
+        assert self.put(catalog, FULL) == [FULL]
+        assert catalog.find(replace(FULL.ref, version=None)) == FULL
+        assert catalog.find_truth(FULL.ref) == FULL
+
+    @pytest.mark.parametrize("bare", [Entry(ref=REF), Entry(ref=replace(REF, version=None), facts=None)])
+    def test_a_placeholder_is_found_as_it_was_put(self, catalog, bare):
+        (found,) = self.put(catalog, bare)
+        assert found == replace(bare, revision=1)
+        assert catalog.find(REF) == found
+
+    def test_nothing_is_found_of_other_names(self, catalog):
+        self.put(catalog, an_entry())
+        for other in (
+            replace(REF, key="a"), replace(REF, bucket="b"), replace(REF, account="x"), replace(REF, version="v"), ObjectRef("films"),
+        ):  # fmt: skip
+            assert catalog.find(other) is None
+
+    def test_a_plain_name_means_the_current_version(self, catalog):
+        self.put(catalog, an_entry(version="v1", current=False), an_entry(version="v2"))
+        assert catalog.find(replace(REF, version=None)).ref.version == "v2"
+        assert catalog.find(replace(REF, version="v1")).ref.version == "v1"
+        assert catalog.find(replace(REF, version="null")) is None
+
+    def test_a_row_is_replaced_while_it_is_the_one_that_was_read(self, catalog):
+        (old,) = self.put(catalog, an_entry())
+        assert self.swap(catalog, old, state=State.ARCHIVING, token="t")
+        found = catalog.find(REF)
+        assert (found.state, found.token, found.revision) == (State.ARCHIVING, "t", old.revision + 1)
+
+    def test_whoever_comes_second_changes_nothing(self, catalog):
+        (old,) = self.put(catalog, an_entry())
+        assert self.swap(catalog, old, due=5)
+        assert not self.swap(catalog, old, due=6)
+        assert not catalog.commit(Step(swaps=(Swap(old, None),)))
+        assert catalog.find(REF).due == 5
+
+    def test_the_revision_is_the_catalogs_own(self, catalog):
+        (old,) = self.put(catalog, an_entry(revision=17))
+        assert self.swap(catalog, old, revision=99)
+        assert catalog.find(REF).revision == old.revision + 1
+
+    def test_a_row_is_inserted_once(self, catalog):
+        self.put(catalog, an_entry())
+        assert not catalog.commit(Step(swaps=(Swap(None, an_entry(due=9)),)))
+        assert catalog.find(REF).due is None
+
+    def test_a_removed_row_is_gone_and_cannot_be_changed(self, catalog):
+        (old,) = self.put(catalog, an_entry())
+        assert catalog.commit(Step(swaps=(Swap(old, None),)))
+        assert catalog.find(REF) is None
+        assert not self.swap(catalog, old, due=5)
+
+    def test_what_is_not_in_the_graph_is_refused(self, catalog):
+        (old,) = self.put(catalog, an_entry())
+        with pytest.raises(IllegalTransition):
+            self.swap(catalog, old, state=State.RESTORED)
+        assert catalog.find(REF) == old
+
+    # One current row
+
+    @pytest.mark.parametrize("new_version", ["a", "z"])
+    def test_one_version_takes_over_from_another_in_one_step(self, catalog, new_version):
+        (old,) = self.put(catalog, an_entry(version="m"))
+        new = an_entry(version=new_version)
+        assert catalog.commit(Step(swaps=(Swap(None, new), Swap(old, replace(old, current=False)))))
+        assert [row.ref.version for row in catalog.history(REF)] == [new_version, "m"]
+
+    def test_an_heir_takes_over_from_a_removed_row(self, catalog):
+        heir, gone = self.put(catalog, an_entry(version="v1", current=False), an_entry(version="v2"))
+        assert catalog.commit(Step(swaps=(Swap(heir, replace(heir, current=True)), Swap(gone, None))))
+        assert catalog.find(replace(REF, version=None)).ref.version == "v1"
+
+    def test_two_rows_of_a_key_are_never_both_current(self, catalog):
+        old, aside = self.put(catalog, an_entry(version="v1"), an_entry(version="v2", current=False))
+        assert not catalog.commit(Step(swaps=(Swap(None, an_entry(version="v3")),)))
+        assert not self.swap(catalog, aside, current=True)
+        assert [row.ref.version for row in catalog.history(REF) if row.current] == ["v1"]
+        assert catalog.find(old.ref) == old
+
+    # One step
+
+    def test_a_step_that_fails_changes_nothing(self, catalog):
+        (old,) = self.put(catalog, an_entry(), opened=(self.intent("kept"),))
+        assert self.swap(catalog, old, due=1)
+        stale = Step(
+            swaps=(Swap(None, an_entry("new")), Swap(old, replace(old, due=2))),
+            opened=(self.intent("i"),), closed=("kept",), recalls=(self.recall("r"),), jobs=(Job(kind="k", dedupe="d"),),
+            events=(Event(name="e", ref=REF, at=1),),
+        )  # fmt: skip
+        assert not catalog.commit(stale)
+        assert catalog.find(REF).due == 1
+        assert catalog.find(replace(REF, key="new")) is None
+        assert [intent.id for intent in catalog.lapsed(LATE)] == ["kept"]
+        assert (catalog.recall("r"), catalog.jobs(), catalog.pending()) == (None, [], [])
+
+    def test_a_step_does_all_of_it(self, catalog):
+        recall, job = self.recall("r"), Job(kind="k", dedupe="d\0ü", due=5, payload={"n": 1})
+        event = Event(name="e", ref=REF, at=1, detail={"a": [1]})
+        self.put(catalog, an_entry(), opened=(self.intent("i"),), recalls=(recall,), jobs=(job,), events=(event,))
+        assert catalog.lapsed(LATE) == [self.intent("i")]
+        assert catalog.recall("r") == recall
+        assert [replace(found, id=0) for found in catalog.jobs()] == [job]
+        assert [found for _, found in catalog.pending()] == [event]
+
+    # Listings
+
+    def test_a_bucket_is_listed_in_the_order_of_bytes(self, catalog):
+        keys = ["Z", "a", "a b", "a/", "a/b", "aa", "é", "z", "\uffff", "𐀀"]
+        self.put(catalog, *[an_entry(key) for key in reversed(keys)])
+        self.put(catalog, replace(an_entry("other"), ref=ObjectRef("news", "other", "null")))
+        in_order = sorted(keys, key=str.encode)
+        assert [row.ref.key for row in catalog.scan("", "films")] == in_order
+        assert [row.ref.key for row in catalog.scan("", "films", limit=3)] == in_order[:3]
+        assert [row.ref.key for row in catalog.scan("", "films", prefix="a")] == ["a", "a b", "a/", "a/b", "aa"]
+        assert [row.ref.key for row in catalog.scan("", "films", prefix="a", after=ObjectRef("films", "a/"))] == ["a/b", "aa"]
+        assert [row.ref.key for row in catalog.scan("", "films", after=ObjectRef("films", "a/a"), limit=1)] == ["a/b"]
+
+    def test_versions_are_listed_newest_first_and_paged_within_a_key(self, catalog):
+        rows = [
+            an_entry("k", "v1", modified=1, current=False), an_entry("k", "v3", modified=3), an_entry("k", "v4", modified=9, current=False),
+            an_entry("k", "v2", modified=2, current=False), an_entry("k", "w2", modified=2, current=False), an_entry("l", "v1"),
+            Entry(ref=ObjectRef("films", "k", "w0"), current=False),
+        ]  # fmt: skip
+        self.put(catalog, *rows)
+        order = [("k", "v3"), ("k", "v4"), ("k", "v2"), ("k", "w2"), ("k", "v1"), ("k", "w0"), ("l", "v1")]
+        listed = catalog.scan("", "films", versions=True)
+        assert [(row.ref.key, row.ref.version) for row in listed] == order
+        assert [row.ref.version for row in catalog.history(ObjectRef("films", "k"))] == [version for _, version in order[:-1]]
+        for at, row in enumerate(listed):
+            assert catalog.scan("", "films", versions=True, after=row.ref) == listed[at + 1 :]
+        assert [row.ref.key for row in catalog.scan("", "films")] == ["k", "l"]
+        assert [row.ref.key for row in catalog.scan("", "films", versions=True, after=ObjectRef("films", "k"))] == ["l"]
+        assert catalog.scan("", "films", versions=True, after=ObjectRef("films", "k", "gone")) == listed
+
+    def test_rows_are_selected_by_state_date_bucket_and_external_id(self, catalog):
+        first = an_entry("1", state=State.ARCHIVED, due=10, external_id="x")
+        second = an_entry("2", due=20)
+        elsewhere = replace(an_entry("1"), ref=ObjectRef("Aews", "1", "null"))
+        self.put(catalog, second, first, elsewhere)
+
+        def keys(**by):
+            return [(row.ref.bucket, row.ref.key) for row in catalog.select(**by)]
+
+        assert keys() == [("Aews", "1"), ("films", "1"), ("films", "2")]
+        assert keys(state=State.ARCHIVED) == [("films", "1")]
+        assert keys(due_before=10) == [("films", "1")]
+        assert keys(due_before=20, state=State.ONLINE) == [("films", "2")]
+        assert keys(bucket="Aews") == [("Aews", "1")]
+        assert keys(external_id="x") == [("films", "1")]
+        assert keys(limit=1) == [("Aews", "1")]
+        assert keys(after=first) == [("films", "2")]
+        assert keys(after=elsewhere, bucket="films") == [("films", "1"), ("films", "2")]
+
+    # Intents
+
+    def intent(self, id, lease=10, **more):
+        return Intent(**{"id": id, "ref": REF, "operation": "PutObject", "started": 1, "lease": lease} | more)
+
+    def test_an_intent_is_kept_whole_until_it_is_closed(self, catalog):
+        intent = self.intent("i", generation=3, storage_class="GLACIER", external_id="x", before=FULL)
+        assert catalog.commit(Step(opened=(intent,)))
+        assert catalog.lapsed(10) == [intent]
+        assert catalog.lapsed(9) == []
+        assert catalog.commit(Step(closed=("i",)))
+        assert catalog.lapsed(LATE) == []
+        assert not catalog.commit(Step(closed=("i",), swaps=(Swap(None, an_entry()),)))
+        assert catalog.find(REF) is None
+
+    def test_an_intent_is_renewed_while_it_is_there(self, catalog):
+        assert catalog.commit(Step(opened=(self.intent("i"), self.intent("j", lease=5))))
+        assert [intent.id for intent in catalog.lapsed(LATE)] == ["j", "i"]
+        assert catalog.renew("i", 50)
+        assert [intent.id for intent in catalog.lapsed(49)] == ["j"]
+        assert [intent.id for intent in catalog.lapsed(LATE, limit=1)] == ["j"]
+        assert not catalog.renew("gone", 50)
+
+    def test_an_intent_is_taken_anew_under_its_id(self, catalog):
+        assert catalog.commit(Step(opened=(self.intent("i"),)))
+        assert catalog.commit(Step(opened=(self.intent("i", lease=20),)))
+        assert catalog.lapsed(LATE) == [self.intent("i", lease=20)]
+
+    # Recalls
+
+    def recall(self, id, **more):
+        return Recall(**{"id": id, "ref": REF, "generation": 1, "archive": "tape", "archive_id": "a", "created": 5} | more)
+
+    def test_a_recall_is_written_by_its_id(self, catalog):
+        full = self.recall(
+            "r", state=RecallState.READY, tier="Bulk", request_id="q", tape="T1", position=2**40, place=Place("landing", "r/1"),
+            attempts=2, due=9, reason="slow",
+        )  # fmt: skip
+        assert catalog.commit(Step(recalls=(self.recall("r"),)))
+        assert catalog.commit(Step(recalls=(full,)))
+        assert catalog.recall("r") == full
+        assert catalog.recall("other") is None
+
+    def test_recalls_are_listed_oldest_first_active_ones_only_unless_asked(self, catalog):
+        dead = self.recall("dead", state=RecallState.DEAD, created=1)
+        young, old = self.recall("a", created=9), self.recall("b", created=2, ref=replace(REF, key="other"))
+        assert catalog.commit(Step(recalls=(dead, young, old)))
+        assert catalog.recalls() == [old, young]
+        assert catalog.recalls(active=False) == [dead, old, young]
+        assert catalog.recalls(ref=REF) == [young]
+        assert catalog.recalls(limit=1) == [old]
+
+    def test_a_generation_has_one_active_recall(self, catalog):
+        assert catalog.commit(Step(recalls=(self.recall("r"),)))
+        assert not catalog.commit(Step(recalls=(self.recall("s"),), swaps=(Swap(None, an_entry()),)))
+        assert catalog.find(REF) is None
+        assert catalog.commit(Step(recalls=(self.recall("s", generation=2),)))
+        ended = self.recall("r", state=RecallState.CANCELLED)
+        assert catalog.commit(Step(recalls=(self.recall("t"), ended)))
+        assert {recall.id for recall in catalog.recalls()} == {"s", "t"}
+
+    # Buckets and uploads
+
+    def test_a_bucket_is_remembered_and_its_generation_moves_on(self, catalog):
+        catalog.save_bucket(Bucket(name="films", account="a", owner="me", plain=False, versioned=True))
+        catalog.save_bucket(Bucket(name="films", account="a", owner="you"))
+        assert catalog.bucket("a", "films") == Bucket(name="films", account="a", owner="you", generation=2)
+        assert catalog.bucket("", "films") is None
+        catalog.drop_bucket("a", "films")
+        catalog.drop_bucket("a", "films")
+        assert catalog.bucket("a", "films") is None
+
+    def test_an_upload_is_remembered(self, catalog):
+        upload = Upload(id="u", ref=replace(REF, version=None), storage_class="GLACIER", external_id="x", checksum_type="FULL", created=3)
+        catalog.save_upload(Upload(id="u", ref=REF))
+        catalog.save_upload(upload)
+        assert catalog.upload("u") == upload
+        catalog.drop_upload("u")
+        assert catalog.upload("u") is None
+
+    # The ledger
+
+    def test_a_live_job_is_there_once_and_only_moves_forward(self, catalog):
+        job = Job(kind="k", dedupe="d", due=50, payload={"a": 1})
+        catalog.enqueue(job, Job(kind="k", dedupe="e", due=60))
+        catalog.enqueue(replace(job, due=90, payload={}), Job(kind="k", dedupe="e", due=10))
+        assert [(found.dedupe, found.due, found.payload) for found in catalog.jobs()] == [("e", 10, {}), ("d", 50, {"a": 1})]
+        assert catalog.commit(Step(released=(("k", "e"), ("k", "never"))))
+        assert [found.dedupe for found in catalog.jobs()] == ["d"]
+
+    def test_due_jobs_are_claimed_once_oldest_first(self, catalog):
+        catalog.enqueue(*[Job(kind="k", dedupe=str(due), due=due) for due in (30, 10, 20, 99)], Job(kind="other", dedupe="x", due=1))
+        first = catalog.claim(["k"], now=50, lease=100, owner="me", limit=2)
+        second = catalog.claim(["k"], now=50, lease=100, owner="you", limit=2)
+        assert [job.due for job in first + second] == [10, 20, 30]
+        assert [(job.owner, job.lease) for job in first] == [("me", 100)] * 2
+        assert catalog.claim(["k"], now=50, lease=100, owner="me") == []
+        assert len({job.token for job in first + second}) == 3
+
+    def test_a_lapsed_claim_passes_on_and_fences_the_first_holder(self, catalog):
+        catalog.enqueue(Job(kind="k", dedupe="d"))
+        (first,) = catalog.claim(["k"], now=0, lease=100, owner="me")
+        assert catalog.claim(["k"], now=99, lease=200, owner="you") == []
+        (second,) = catalog.claim(["k"], now=100, lease=200, owner="you")
+        assert second.token > first.token
+        assert not catalog.finish(first)
+        assert not catalog.postpone(first, 500)
+        assert not catalog.bury(first, "x")
+        assert catalog.finish(second)
+        assert not catalog.finish(second)
+        assert catalog.jobs() == []
+
+    def test_tokens_grow_for_ever(self, catalog):
+        tokens = []
+        for round_ in range(4):
+            catalog.enqueue(Job(kind="k", dedupe=str(round_)), Job(kind="k", dedupe=f"{round_}'"))
+            claimed = catalog.claim(["k"], now=0, lease=1, owner="me", limit=5)
+            tokens += [job.token for job in claimed]
+            assert all([catalog.finish(job) for job in claimed])
+        assert tokens == sorted(set(tokens))
+
+    def test_a_postponed_job_comes_again_and_counts_failures(self, catalog):
+        catalog.enqueue(Job(kind="k", dedupe="d"))
+        (job,) = catalog.claim(["k"], now=0, lease=100, owner="me")
+        assert catalog.postpone(job, 70, reason="tape\0 busy", failed=True)
+        assert catalog.claim(["k"], now=69, lease=100, owner="me") == []
+        (again,) = catalog.claim(["k"], now=70, lease=170, owner="me")
+        assert again.attempts == 1
+        assert catalog.postpone(again, 80)
+        assert catalog.jobs()[0].attempts == 1
+
+    def test_a_buried_job_lies_among_the_dead_until_it_is_revived(self, catalog):
+        catalog.enqueue(Job(kind="k", dedupe="d"))
+        (job,) = catalog.claim(["k"], now=0, lease=100, owner="me")
+        assert catalog.bury(job, "no such tape")
+        assert catalog.claim(["k"], now=LATE, lease=LATE, owner="me") == []
+        (dead,) = catalog.jobs(dead=True)
+        assert (dead.reason, catalog.jobs()) == ("no such tape", [])
+        catalog.enqueue(Job(kind="k", dedupe="d"))
+        assert not catalog.revive(dead.id, 5)
+        assert catalog.commit(Step(released=(("k", "d"),)))
+        assert catalog.revive(dead.id, 5)
+        assert not catalog.revive(dead.id, 5)
+        assert [(found.due, found.attempts) for found in catalog.jobs(kind="k")] == [(5, 0)]
+
+    # Outboxes
+
+    def test_events_are_delivered_in_order_and_their_numbers_never_come_again(self, catalog):
+        one, two = Event(name="one", ref=REF, at=1), Event(name="two", ref=REF, at=2)
+        assert catalog.commit(Step(events=(one, two)))
+        assert [event for _, event in catalog.pending()] == [one, two]
+        ids = [id_ for id_, _ in catalog.pending()]
+        assert catalog.pending(limit=1) == [(ids[0], one)]
+        catalog.delivered(*ids)
+        catalog.delivered()
+        assert catalog.pending() == []
+        assert catalog.commit(Step(events=(one,)))
+        assert catalog.pending()[0][0] > ids[1]
+
+    def test_the_outbox_of_the_index_gives_rows_as_they_now_are(self, catalog):
+        row, gone = self.put(catalog, an_entry("a"), an_entry("b"))
+        assert self.swap(catalog, row, due=7)
+        assert catalog.commit(Step(swaps=(Swap(gone, None),)))
+        found = catalog.publishes(LATE)
+        now = catalog.find(row.ref)
+        assert [entry for _, entry in found] == [now, gone.ref, now, gone.ref]
+        catalog.published(*[id_ for id_, _ in found[:3]])
+        assert catalog.publishes(LATE) == found[3:]
+
+    # Everybody at once
+
+    def test_of_many_at_once_exactly_one_wins(self, catalog):
+        (old,) = self.put(catalog, an_entry(state=State.ARCHIVED))
+        outcomes = []
+
+        def race(number):
+            outcomes.append(self.swap(catalog, old, state=State.QUEUED, token=str(number)))
+
+        threads = [Thread(target=race, args=(number,)) for number in range(self.contenders)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(outcomes) == [False] * (self.contenders - 1) + [True]
+        assert catalog.find(REF).revision == old.revision + 1
+
+    contenders = 100
+
+
+class KeysContract:
+    """The fixture's ``keys`` is empty."""
+
+    @pytest.fixture
+    def keys(self):
+        raise NotImplementedError("give the keys under test")
+
+    def test_a_key_is_found_whole(self, keys):
+        grants = (Grant(buckets=("films*",), prefixes=("a/", ""), allow=("read",)), Grant())
+        full = Key(
+            access_key="AK", secret_key="s3cr3t+/", account="a", expires=2**41, session_token="t", grants=grants,
+            store_access_key="SK", store_secret_key="ss", disabled=True,
+        )  # fmt: skip
+        keys.save(full)
+        assert keys.find("AK") == full
+        assert keys.find("ak") is None
+
+    @pytest.mark.parametrize("grants", [None, ()])
+    def test_no_grants_and_all_rights_are_told_apart(self, keys, grants):
+        keys.save(Key(access_key="AK", secret_key="s", account="a", grants=grants))
+        assert keys.find("AK").grants == grants
+
+    def test_a_key_is_replaced_and_dropped(self, keys):
+        keys.save(Key(access_key="B", secret_key="s", account="a"))
+        keys.save(Key(access_key="A", secret_key="s", account="a"))
+        keys.save(Key(access_key="B", secret_key="new", account="a"))
+        assert [(key.access_key, key.secret_key) for key in sorted(keys.all(), key=lambda key: key.access_key)] == [("A", "s"), ("B", "new")]
+        keys.drop("B")
+        keys.drop("B")
+        assert keys.find("B") is None
+        assert [key.access_key for key in keys.all()] == ["A"]
