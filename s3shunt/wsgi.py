@@ -6,13 +6,15 @@ one ``Request``; foreign WSGI in between works too, because the request travels
 in the environ under one key.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from io import BytesIO
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
-from webob import BaseRequest, Response
+import webob
 from webob.headers import EnvironHeaders
+from webob.response import EmptyResponse
 
 from s3shunt import config, connect
 from s3shunt.context import Context
@@ -24,10 +26,29 @@ __all__ = ["Body", "Handler", "Request", "Response", "app_factory", "document", 
 
 KEY = "s3shunt.request"
 
-Handler = Callable[["Request"], Response]
+_ASKED_ANEW = {
+    KEY, "RAW_URI", "REQUEST_URI", "HTTP_TRANSFER_ENCODING", "CONTENT_TYPE", "HTTP_ACCEPT_ENCODING", "HTTP_RANGE", "HTTP_EXPECT",
+}  # fmt: skip
+
+Handler = Callable[["Request"], "Response"]
+
+_SAME = ("REQUEST_METHOD", "RAW_URI", "REQUEST_URI", "RAW_PATH_INFO", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "HTTP_HOST")
+"""What a request is about: where a foreign filter passes on a copy of the environ with these changed, it is another request."""
 
 
-class Request(BaseRequest):
+class Response(webob.Response):
+    """WebOb's, but it says only what it was told: no Content-Type of its own, and a Location as it was given."""
+
+    default_content_type = None  # type: ignore[assignment]
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response(self.status, self.headerlist)
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return EmptyResponse(self.app_iter)  # type: ignore[no-any-return]
+        return self.app_iter  # type: ignore[no-any-return]
+
+
+class Request(webob.BaseRequest):
     """One request, made once, passed from door to door.
 
     ``target`` is the request target as sent (path and query, percent-encoded):
@@ -90,19 +111,51 @@ class Request(BaseRequest):
         """From here on the request is about ``ref``."""
         self.__dict__["ref"] = ref
 
+    def sub(self, *, query: Sequence[tuple[str, str]]) -> "Request":
+        """The same question with other query parameters, for a door that asks the store in its own words.
+
+        No body; same method, ref and context.
+        """
+        environ = {name: value for name, value in self.environ.items() if name not in _ASKED_ANEW and not name.startswith("webob.")}
+        asked = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in query)
+        environ |= {"RAW_URI": f"{self.raw_path}?{asked}", "QUERY_STRING": asked, "CONTENT_LENGTH": "0", "wsgi.input": BytesIO()}
+        request = Request(environ)
+        request.__dict__["context"] = self.context
+        request.at(self.ref)
+        return request
+
     @property
     def input(self) -> "Body":
-        """The request body; a door may put a wrapped one."""
-        found = self.__dict__.get("input_body")
+        """The request body; a door may put a wrapped one, and a foreign filter may have."""
+        source = self.environ["wsgi.input"]
+        found: Body | None = self.__dict__.get("input_body")
         if found is None:
-            found = Body(self.environ["wsgi.input"], self.body_length, self.chunked)
-            self.__dict__["input_body"] = found
-        return found  # type: ignore[no-any-return]
+            found = self.__dict__["wire_body"] = Body(source, self.body_length, self.chunked)
+        elif source is not self.__dict__["input_source"]:
+            found = Body(source, found.length, found.chunked)
+        self.__dict__.update(input_body=found, input_source=source)
+        return found
 
     @input.setter
     def input(self, body: "Body") -> None:
-        self.__dict__["input_body"] = body
         self.environ["wsgi.input"] = body
+        self.__dict__.update(input_body=body, input_source=body)
+
+    @property
+    def read_to_end(self) -> bool:
+        """Whether nothing of the body is left on the wire."""
+        wire: Body | None = self.__dict__.get("wire_body")
+        if wire is None:
+            return not self.chunked and (self.environ.get("CONTENT_LENGTH") or "0") == "0"
+        return wire.ended
+
+    def carried(self, environ: dict[str, Any]) -> "Request":
+        """This request in a copy of its environ, with all that was found out; a new one if the copy asks for something else."""
+        request = Request(environ)
+        if all(environ.get(name) == self.environ.get(name) for name in _SAME):
+            kept = ("context", "target", "ref", "operation", "input_body", "input_source", "wire_body")
+            request.__dict__.update({name: self.__dict__[name] for name in kept if name in self.__dict__})
+        return request
 
     @property
     def chunked(self) -> bool:
@@ -134,6 +187,7 @@ class Body:
         self.length = length
         self.chunked = chunked
         self.taken = 0
+        self.ended = length == 0
 
     def read(self, size: int = -1) -> bytes:
         """At most ``size`` bytes; b'' only at the true end. Raises IncompleteBody before that."""
@@ -149,6 +203,7 @@ class Body:
         if not data and self.length is not None:
             raise IncompleteBody
         self.taken += len(data)
+        self.ended = not data or self.taken == self.length
         return bytes(data)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -182,12 +237,11 @@ class Application:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = environ.get(KEY)
-        if not isinstance(request, Request) or request.environ is not environ:
-            kept = request.context if isinstance(request, Request) else None
+        if not isinstance(request, Request):
             request = Request(environ)
-            if kept is not None:
-                request.__dict__["context"] = kept
-        return self.handler(request)(environ, start_response)  # type: ignore[no-any-return]
+        elif request.environ is not environ:
+            request = request.carried(environ)
+        return self.handler(request)(environ, start_response)
 
 
 def handler_of(app: Any) -> Handler:
@@ -202,8 +256,40 @@ class Foreign:
         self.app = app
 
     def __call__(self, request: Request) -> Response:
-        status, headers, body = request.call_application(self.app)
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+        written: list[bytes] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:  # noqa: ARG001  # nothing was sent yet
+            started[:] = [(status, headers)]
+            return written.append
+
+        body = self.app(request.environ, start_response)
+        if written or not started:
+            body = Begun(body, written)
+            body.begin(started)
+        status, headers = started[0]
         return Response(status=status, headerlist=list(headers), app_iter=body)
+
+
+class Begun:
+    """A body of which something had to be taken before the head was known."""
+
+    def __init__(self, body: Iterable[bytes], taken: list[bytes]) -> None:
+        self.body = body
+        self.taken = taken
+        self.rest = iter(body)
+
+    def begin(self, started: list[Any]) -> None:
+        while not started:
+            self.taken.append(next(self.rest, b""))
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self.taken
+        yield from self.rest
+
+    def close(self) -> None:
+        if hasattr(self.body, "close"):
+            self.body.close()
 
 
 def house_of(global_conf: dict[str, str]) -> connect.House:
