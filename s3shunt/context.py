@@ -29,6 +29,8 @@ class Context:
     looked_up: bool = False  # lookup: ``entry`` may be believed
     entry: Entry | None = None  # lookup
     again: Callable[[], Entry | None] | None = None  # lookup: read the truth past every cache
+    discover: Callable[[], Entry | None] | None = None  # lookup: ask the archives by name for what nobody knows
+    restore: Callable[[int, str], int] | None = None  # restore: start one (days, tier), as RestoreObject would
     document: bytes | None = None  # the body of a DOCUMENT or TARGETS operation, verified and kept by who read it first
     error_code: str = ""  # errors, for the log
     upstream_status: int = 0  # proxy

@@ -7,9 +7,10 @@ sockets are green. ``use_eventlet`` is called once, by the server, before the
 pipeline is loaded; a host that monkey-patched is recognised by itself.
 """
 
+import random
 import socket as _socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPSConnection
 from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
@@ -63,6 +64,14 @@ def sleep(seconds: float) -> None:
     import eventlet
 
     eventlet.sleep(seconds)
+
+
+def tries(count: int, pause: float = 0.002, longest: float = 0.1) -> Iterator[int]:
+    """Numbers of attempts. Between them a pause that grows to ``longest`` seconds and is never the same for two who contend."""
+    for number in range(count):
+        if number:
+            sleep(min(pause * number, longest) * random.uniform(0.5, 1.5))
+        yield number
 
 
 def socket_module() -> ModuleType:

@@ -17,12 +17,14 @@ from webob.headers import EnvironHeaders
 from webob.response import EmptyResponse
 
 from s3shunt import config, connect
-from s3shunt.context import Context
-from s3shunt.model import ObjectRef
+from s3shunt.context import Context, Decision
+from s3shunt.model import ANONYMOUS, ObjectRef
 from s3shunt.protocol import addressing, operations
-from s3shunt.protocol.errors import IncompleteBody, InvalidURI, MalformedXML
+from s3shunt.protocol.errors import IncompleteBody, InvalidURI, MalformedXML, ServiceUnavailable
 
-__all__ = ["Body", "Handler", "Request", "Response", "app_factory", "document", "filter_factory", "watch_close"]
+__all__ = [
+    "Body", "Handler", "Request", "Response", "app_factory", "document", "dropped", "filter_factory", "subrequest", "taken", "watch_close",
+]  # fmt: skip
 
 KEY = "s3shunt.request"
 
@@ -39,7 +41,7 @@ _SAME = ("REQUEST_METHOD", "RAW_URI", "REQUEST_URI", "RAW_PATH_INFO", "SCRIPT_NA
 class Response(webob.Response):
     """WebOb's, but it says only what it was told: no Content-Type of its own, and a Location as it was given."""
 
-    default_content_type = None  # type: ignore[assignment]
+    default_content_type = None
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         start_response(self.status, self.headerlist)
@@ -95,7 +97,7 @@ class Request(webob.BaseRequest):
     @cached_property
     def fields(self) -> EnvironHeaders:
         """Headers by case-insensitive name."""
-        return self.headers  # type: ignore[no-any-return]
+        return self.headers
 
     @cached_property
     def ref(self) -> ObjectRef:
@@ -229,6 +231,56 @@ def document(request: Request, limit: int = 2 << 20) -> bytes:
     return request.context.document
 
 
+def subrequest(
+    request: Request, operation: str, ref: ObjectRef, *, fields: Iterable[tuple[str, str]] = (), query: str = "", body: bytes = b""
+) -> Request:
+    """Another operation of the same caller, to be handed to the doors behind. Its rights were decided with the first one's.
+
+    ``fields`` are all the headers it has; the version goes into the query by itself.
+    """
+    kept = ("CONTENT_LENGTH", "CONTENT_TYPE", "RAW_URI", "RAW_PATH_INFO", "REQUEST_URI", KEY)
+    environ = {n: v for n, v in request.environ.items() if n not in kept and not n.startswith(("HTTP_", "webob."))}
+    row = operations.BY_NAME[operation]
+    path = f"/{addressing.escape(ref.bucket)}/{addressing.escape(ref.key)}" if ref.key else f"/{addressing.escape(ref.bucket)}"
+    query = "&".join(part for part in (query, f"versionId={quote(ref.version, safe='')}" if ref.version else "") if part)
+    environ |= {"REQUEST_METHOD": row.method, "RAW_URI": f"{path}?{query}" if query else path, "QUERY_STRING": query}
+    environ |= {"PATH_INFO": path, "wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    sub = Request(environ)
+    sub.fields.update(fields)
+    sub.at(ref)
+    sub.__dict__["operation"] = row
+    _same_caller(request.context, sub.context, row, ref)
+    if body:
+        sub.context.document = body
+    return sub
+
+
+def _same_caller(context: Context, sub: Context, operation: operations.Operation, ref: ObjectRef) -> None:
+    sub.request_id, sub.identity, sub.plain, sub.looked_up = context.request_id, context.identity, context.plain, context.looked_up
+    identity = context.decision.identity if context.decision else context.identity or ANONYMOUS
+    sub.decision = Decision(identity, operation, ref, frozenset({ref}))
+
+
+def taken(response: Response, limit: int = 2 << 20) -> bytes:
+    """The whole body of an answer, which is closed; ServiceUnavailable beyond ``limit``."""
+    pieces, total = [], 0
+    try:
+        for data in response.app_iter:
+            total += len(data)
+            if total > limit:
+                raise ServiceUnavailable
+            pieces.append(data)
+    finally:
+        dropped(response)
+    return b"".join(pieces)
+
+
+def dropped(response: Response) -> None:
+    """An answer that nobody will read: its body is closed."""
+    if hasattr(response.app_iter, "close"):
+        response.app_iter.close()
+
+
 class Application:
     """A handler standing where WSGI expects an application (a Swift proxy sets attributes on it)."""
 
@@ -280,8 +332,9 @@ class Begun:
         self.rest = iter(body)
 
     def begin(self, started: list[Any]) -> None:
+        """An application may call ``start_response`` as late as with its first piece."""
         while not started:
-            self.taken.append(next(self.rest, b""))
+            self.taken.append(next(self.rest))
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self.taken

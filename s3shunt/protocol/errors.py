@@ -64,6 +64,7 @@ InvalidChunkSizeError = _error("InvalidChunkSizeError", 403, "Only the last chun
 InvalidDigest = _error("InvalidDigest", 400, "The Content-MD5 or checksum value that you specified is not valid.")
 InvalidObjectState = _error("InvalidObjectState", 403, "The operation is not valid for the object's storage class")
 InvalidPart = _error("InvalidPart", 400, "One or more of the specified parts could not be found.")
+InvalidPartNumber = _error("InvalidPartNumber", 416, "The requested partnumber is not satisfiable")
 InvalidPartOrder = _error("InvalidPartOrder", 400, "The list of parts was not in ascending order.")
 InvalidRange = _error("InvalidRange", 416, "The requested range is not satisfiable")
 InvalidRequest = _error("InvalidRequest", 400, "Invalid Request")
@@ -80,6 +81,9 @@ MissingContentLength = _error("MissingContentLength", 411, "You must provide the
 MissingSecurityHeader = _error("MissingSecurityHeader", 400, "Your request was missing a required header.")
 NoSuchBucket = _error("NoSuchBucket", 404, "The specified bucket does not exist")
 NoSuchKey = _error("NoSuchKey", 404, "The specified key does not exist.")
+NoSuchObjectLockConfiguration = _error(
+    "NoSuchObjectLockConfiguration", 404, "The specified object does not have a ObjectLock configuration"
+)
 NoSuchTagSet = _error("NoSuchTagSet", 404, "The TagSet does not exist")
 NoSuchUpload = _error("NoSuchUpload", 404, "The specified multipart upload does not exist.")
 NoSuchVersion = _error("NoSuchVersion", 404, "The version ID specified in the request does not match an existing version.")
