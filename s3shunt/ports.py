@@ -19,6 +19,9 @@ class Catalog(Protocol):
     def find(self, ref: ObjectRef) -> Entry | None:
         """The row of ``ref.version``, or of the current version when that is None."""
 
+    def find_truth(self, ref: ObjectRef) -> Entry | None:
+        """The same, past every cache."""
+
     def commit(self, step: Step) -> bool:
         """Do the whole step in one durable transaction, or change nothing and say False.
 
@@ -65,6 +68,9 @@ class Registry(Protocol):
 
     def drop_bucket(self, account: str, name: str) -> None: ...
 
+    def buckets(self) -> list[Bucket]:
+        """All that are remembered, by account and name."""
+
     def upload(self, id: str) -> Upload | None: ...  # noqa: A002
 
     def save_upload(self, upload: Upload) -> None: ...
@@ -87,6 +93,9 @@ class Ledger(Protocol):
 
     def claim(self, kinds: Sequence[str], now: int, lease: int, owner: str, limit: int = 1) -> list[Job]:
         """Take due jobs that nobody holds; each gets a fencing token higher than any before."""
+
+    def extend(self, job: Job, lease: int) -> bool:
+        """Keep a claimed job until ``lease``; False when the token is stale."""
 
     def finish(self, job: Job) -> bool:
         """Remove a job; False when the token is stale."""

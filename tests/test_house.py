@@ -14,8 +14,10 @@ HOUSE = ROOT / "s3shunt"
 FLOORS = [
     {"model"},
     {"protocol"},
-    {"policy", "ports", "config", "clock"},
+    {"ports"},
+    {"policy", "config", "clock"},
     {"green", "context", "connect"},
+    {"work"},
     {"relay", "wsgi"},
     {"filters", "apps", "stores", "archives", "catalog", "jobs"},
     {"swift", "server"},

@@ -161,6 +161,10 @@ class MemoryCatalog:
         with self._lock:
             self._buckets.pop((account, name), None)
 
+    def buckets(self) -> list[Bucket]:
+        with self._lock:
+            return [bucket for _, bucket in sorted(self._buckets.items())]
+
     def upload(self, id: str) -> Upload | None:  # noqa: A002
         return self._uploads.get(id)
 
@@ -214,6 +218,13 @@ class MemoryCatalog:
             claimed = [replace(job, lease=lease, owner=owner, token=self._next()) for job in due]
             self._jobs.update({job.id: job for job in claimed})
             return claimed
+
+    def extend(self, job: Job, lease: int) -> bool:
+        with self._lock:
+            if not self._held(job):
+                return False
+            self._jobs[job.id] = replace(self._jobs[job.id], lease=lease)
+            return True
 
     def finish(self, job: Job) -> bool:
         with self._lock:

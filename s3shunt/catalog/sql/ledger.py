@@ -29,7 +29,7 @@ class Ledger:
         query = select(schema.job).where(*due).order_by(J.due, J.id).limit(limit).with_for_update(skip_locked=True)
         with self._database.write() as connection:
             found = connection.execute(query).all()
-            token = _tokens(connection, len(found)) if found else 0
+            token = _tokens(connection, self._database.insert, len(found)) if found else 0
             claimed = [
                 replace(rows.job(row), lease=lease, owner=owner, token=number) for number, row in enumerate(found, token + 1)
             ]
@@ -37,6 +37,10 @@ class Ledger:
                 taken = {"lease": job.lease, "owner": job.owner, "token": job.token}
                 connection.execute(update(schema.job).where(J.id == job.id).values(taken))
         return claimed
+
+    def extend(self, job: Job, lease: int) -> bool:
+        with self._database.write() as connection:
+            return connection.execute(update(schema.job).where(*_held(job)).values(lease=lease)).rowcount == 1
 
     def finish(self, job: Job) -> bool:
         with self._database.write() as connection:
@@ -109,15 +113,12 @@ def release(connection: Connection, kind: str, dedupe: str) -> None:
     connection.execute(delete(schema.job).where(J.kind == kind, J.dedupe == rows.key_bytes(dedupe), J.state == WAITING))
 
 
-def _tokens(connection: Connection, count: int) -> int:
+def _tokens(connection: Connection, insert_or: Callable[..., Any], count: int) -> int:
     """The number below ``count`` fresh ones. The row stays locked until the claim is committed, so tokens only grow."""
     table = schema.counter
-    query = update(table).where(table.c.name == "token").values(value=table.c.value + count).returning(table.c.value)
-    last = connection.execute(query).scalar()
-    if last is None:
-        connection.execute(insert(table), {"name": "token", "value": count})
-        return 0
-    return int(last) - count
+    new = insert_or(table).values(name="token", value=count)
+    more = new.on_conflict_do_update(index_elements=[table.c.name], set_={"value": table.c.value + count})
+    return connection.execute(more.returning(table.c.value)).scalar_one() - count
 
 
 def _held(job: Job) -> tuple[Any, ...]:

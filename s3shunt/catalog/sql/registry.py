@@ -33,6 +33,10 @@ class Registry:
         with self._database.write() as connection:
             connection.execute(delete(schema.bucket).where(B.account == account, B.name == name))
 
+    def buckets(self) -> list[Bucket]:
+        with self._database.read() as connection:
+            return [rows.bucket(row) for row in connection.execute(select(schema.bucket).order_by(B.account, B.name))]
+
     def upload(self, id: str) -> Upload | None:  # noqa: A002
         with self._database.read() as connection:
             row = connection.execute(select(schema.upload).where(U.id == id)).first()
