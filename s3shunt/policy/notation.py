@@ -33,7 +33,8 @@ def facts_written(facts: Facts) -> dict[str, Any]:
 def facts_read(written: Mapping[str, Any]) -> Facts:
     known: dict[str, Any] = {name: value for name, value in written.items() if name in _FACTS}
     known["parts"] = tuple(known.get("parts", ()))
-    return Facts(**({"size": 0, "etag": "", "last_modified": 0} | known))
+    absent: dict[str, Any] = {"size": 0, "etag": "", "last_modified": 0}
+    return Facts(**absent | known)
 
 
 def interests_written(interests: tuple[Interest, ...]) -> list[list[Any]]:

@@ -1,7 +1,20 @@
-import pytest
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from threading import Thread
 
-from s3shunt.catalog.sql import SqlCatalog
-from s3shunt.testing.contracts.catalog import CatalogContract
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from s3shunt.catalog.sql import SqlCatalog, SqlKeys, schema
+from s3shunt.catalog.sql.database import Conflict
+from s3shunt.config import ConfigError, read
+from s3shunt.model import Job, Key, State, Step, Swap
+from s3shunt.protocol.errors import ServiceUnavailable
+from s3shunt.testing.contracts.catalog import CatalogContract, KeysContract, an_entry
 
 
 def connect(path, **more):
@@ -9,12 +22,242 @@ def connect(path, **more):
     return SqlCatalog(SqlCatalog.Options(**given))
 
 
+@pytest.fixture
+def catalog(tmp_path):
+    catalog = connect(tmp_path)
+    catalog.upgrade()
+    yield catalog
+    catalog.close()
+
+
 class TestSqliteCatalog(CatalogContract):
     contenders = 300
 
     @pytest.fixture
-    def catalog(self, tmp_path):
-        catalog = connect(tmp_path)
-        catalog.upgrade()
-        yield catalog
+    def catalog(self, catalog):
+        return catalog
+
+
+class TestSqliteKeys(KeysContract):
+    @pytest.fixture
+    def keys(self, catalog, tmp_path):
+        keys = SqlKeys(SqlKeys.Options(url=catalog.options.url, secret_file=tmp_path / "secret"))
+        yield keys
+        keys.close()
+
+
+ROW = an_entry(state=State.VERIFIED, archive="tape", archive_id="a", copies=1)
+EVICT = {"state": State.EVICTING, "token": "t"}
+PAIRS = {
+    "evict and write": (EVICT, {"writers": 1}),
+    "write and evict": ({"writers": 1}, EVICT),
+    "evict and interest": (EVICT, {"due": 9}),
+    "two evictors": (EVICT, EVICT | {"token": "u"}),
+    "overwrite and evict": ({"state": State.ONLINE, "generation": 1}, EVICT),
+}
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS.values(), ids=PAIRS)
+def test_of_two_open_changes_of_a_row_only_the_first_holds(catalog, tmp_path, first, second):
+    """Two connections, as two processes have them; the second begins while the first is not committed."""
+    assert catalog.commit(Step(swaps=(Swap(None, ROW),)))
+    old = catalog.find(ROW.ref)
+    other = connect(tmp_path)
+    told = []
+    with catalog._database.write() as connection:
+        catalog._commit(connection, Step(swaps=(Swap(old, replace(old, **first)),)))
+        assert other.find(ROW.ref) == old, "a reader sees what is committed, and does not wait"
+        thread = Thread(target=lambda: told.append(other.commit(Step(swaps=(Swap(old, replace(old, **second)),)))))
+        thread.start()
+        thread.join(0.1)
+        assert thread.is_alive()
+    thread.join()
+    other.close()
+    assert told == [False]
+    assert catalog.find(ROW.ref) == replace(old, revision=old.revision + 1, **first)
+
+
+@pytest.mark.parametrize("moved", [{"state": State.ONLINE}, {"writers": 1}, {"token": "t"}])
+def test_a_row_that_differs_in_what_was_seen_is_not_changed_even_at_the_same_revision(catalog, moved):
+    """Belt and braces: state, writers and token are compared beside the revision."""
+    assert catalog.commit(Step(swaps=(Swap(None, ROW),)))
+    old = replace(catalog.find(ROW.ref), **moved)
+    assert not catalog.commit(Step(swaps=(Swap(old, replace(old, due=5)),)))
+
+
+def test_a_catalog_without_an_index_keeps_no_outbox(tmp_path):
+    alone = connect(tmp_path, index=None)
+    alone.upgrade()
+    assert alone.commit(Step(swaps=(Swap(None, ROW),)))
+    assert alone.publishes(10**15) == []
+    alone.close()
+
+
+def test_the_outbox_waits_for_its_time(catalog):
+    assert catalog.commit(Step(swaps=(Swap(None, ROW),)))
+    now = catalog._clock.now()
+    assert catalog.publishes(now - 10_000) == []
+    assert len(catalog.publishes(now + 10_000)) == 1
+
+
+def test_a_lock_that_is_not_let_go_is_service_unavailable_within_the_deadline(tmp_path):
+    hasty = connect(tmp_path, deadline=100)
+    hasty.upgrade()
+    holder = sqlite3.connect(tmp_path / "catalog.db")
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(ServiceUnavailable) as refused:
+        hasty.commit(Step(swaps=(Swap(None, ROW),)))
+    assert refused.value.retry_after
+    holder.rollback()
+    assert hasty.commit(Step(swaps=(Swap(None, ROW),)))
+    holder.close()
+    hasty.close()
+
+
+def test_a_writer_of_this_process_that_does_not_end_is_service_unavailable_too(tmp_path):
+    hasty = connect(tmp_path, deadline=100)
+    hasty.upgrade()
+    refused = []
+
+    def second():
+        with pytest.raises(ServiceUnavailable):
+            hasty.enqueue(Job(kind="k", dedupe="d"))
+        refused.append(True)
+
+    with hasty._database.write():
+        thread = Thread(target=second)
+        thread.start()
+        thread.join()
+    assert refused
+    hasty.close()
+
+
+def test_a_conflict_nobody_expected_is_said_in_s3s_words():
+    assert (Conflict().code, Conflict().status) == ("ServiceUnavailable", 503)
+
+
+def test_a_database_that_is_none_is_service_unavailable(tmp_path):
+    (tmp_path / "catalog.db").write_text("this is a letter to a friend, and no database" * 30)
+    broken = connect(tmp_path)
+    with pytest.raises(ServiceUnavailable):
+        broken.find(ROW.ref)
+    broken.close()
+
+
+def test_an_acknowledged_step_is_on_the_disk(catalog, tmp_path):
+    with catalog._database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    script = f"""
+        import os
+        from s3shunt.catalog.sql import SqlCatalog
+        from s3shunt.model import Entry, ObjectRef, Step, Swap
+        catalog = SqlCatalog(SqlCatalog.Options(url={catalog.options.url!r}))
+        assert catalog.commit(Step(swaps=(Swap(None, Entry(ref=ObjectRef("films", "killed", "null"))),)))
+        os.kill(os.getpid(), 9)
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert killed.returncode == -9
+    assert catalog.find(replace(ROW.ref, key="killed")) is not None
+
+
+def test_the_file_is_for_its_owner_alone(tmp_path):
+    deep = connect(tmp_path / "not" / "yet")
+    deep.upgrade()
+    deep.close()
+    assert (tmp_path / "not/yet/catalog.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_check_names_an_outdated_schema_and_upgrading_mends_it(tmp_path):
+    fresh = connect(tmp_path)
+    assert "the schema is at nothing" in fresh.check()[0]
+    fresh.upgrade()
+    fresh.upgrade()
+    assert fresh.check() == []
+    fresh.close()
+
+
+def test_the_migrations_make_the_tables_that_the_code_knows(catalog):
+    with catalog._database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+        indexes = "SELECT sql FROM sqlite_master WHERE sql LIKE '%UNIQUE INDEX%' OR sql LIKE '%AUTOINCREMENT%' ORDER BY name"
+        migrated = {" ".join(row[0].replace("\n", " ").split()) for row in connection.exec_driver_sql(indexes)}
+    other = SqlCatalog(SqlCatalog.Options(url=catalog.options.url + "2"))
+    with other._database.write() as connection:
+        schema.metadata.create_all(connection)
+        assert {" ".join(row[0].replace("\n", " ").split()) for row in connection.exec_driver_sql(indexes)} == migrated
+    other.close()
+
+
+def test_the_options_are_read_from_the_ini():
+    options = read(SqlCatalog.Options, "catalog:main", {"url": "postgresql://me@db/s3shunt", "deadline": "500ms"})
+    assert (options.deadline, options.index) == (500, None)
+    with pytest.raises(ConfigError, match="without a password"):
+        read(SqlCatalog.Options, "catalog:main", {"url": "postgresql://me:secret@db/s3shunt"})
+    with pytest.raises(ValueError, match="expected a file"):
+        SqlCatalog(SqlCatalog.Options(url="sqlite://"))
+
+
+def test_a_password_comes_from_its_file_and_is_never_shown(tmp_path):
+    (tmp_path / "password").write_text("hush\n")
+    catalog = SqlCatalog(SqlCatalog.Options(url="postgresql://me@db/s3shunt", password_file=tmp_path / "password"))
+    assert catalog._database.engine.url.password == "hush"
+    assert "hush" not in repr(catalog._database.engine) + repr(catalog.options)
+    with pytest.raises(ValueError, match="password_file"):
+        SqlCatalog(SqlCatalog.Options(url="postgresql://me@db/s3shunt", password_file=tmp_path / "absent"))
+
+
+class TestSealedKeys:
+    KEY = Key(access_key="AK", secret_key="PLAINSECRET", account="a", store_secret_key="STORESECRET", session_token="TOKENSECRET")
+
+    def keys(self, catalog, file):
+        return SqlKeys(SqlKeys.Options(url=catalog.options.url, secret_file=file))
+
+    def test_no_secret_lies_open_in_the_database(self, catalog, tmp_path):
+        self.keys(catalog, tmp_path / "secret").save(self.KEY)
         catalog.close()
+        assert b"SECRET" not in b"".join(file.read_bytes() for file in tmp_path.glob("catalog.db*"))
+        assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+
+    def test_the_secret_outlives_the_process(self, catalog, tmp_path):
+        self.keys(catalog, tmp_path / "secret").save(self.KEY)
+        assert self.keys(catalog, tmp_path / "secret").find("AK") == self.KEY
+
+    def test_another_secret_opens_nothing(self, catalog, tmp_path):
+        self.keys(catalog, tmp_path / "secret").save(self.KEY)
+        with pytest.raises(ServiceUnavailable, match="secret_file"):
+            self.keys(catalog, tmp_path / "other").find("AK")
+
+    def test_without_a_house_the_secret_file_must_be_named(self, catalog):
+        with pytest.raises(ValueError, match="secret_file"):
+            SqlKeys(SqlKeys.Options(url=catalog.options.url))
+
+
+def test_a_query_that_takes_a_second_does_not_stop_the_hub(catalog):
+    """A database that is held by somebody else: the call waits in a thread, everybody else goes on."""
+    script = f"""
+        import sqlite3, threading
+        from s3shunt import green
+        green.use_eventlet()
+        import eventlet
+        from s3shunt.catalog.sql import SqlCatalog
+        from s3shunt.model import Job
+        catalog = SqlCatalog(SqlCatalog.Options(url={catalog.options.url!r}, deadline=1000))
+        holder = sqlite3.connect({str(catalog._database.engine.url.database)!r})
+        holder.execute("BEGIN IMMEDIATE")
+        ticks = 0
+        def tick():
+            global ticks
+            while True:
+                eventlet.sleep(0.02)
+                ticks += 1
+        eventlet.spawn_n(tick)
+        try:
+            green.offload(catalog.enqueue, Job(kind="k", dedupe="d"))
+        except Exception as error:
+            print(type(error).__name__, ticks)
+    """
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    refusal, ticks = ran.stdout.split()
+    assert refusal == "ServiceUnavailable"
+    assert int(ticks) >= 25

@@ -40,8 +40,10 @@ class DatabaseOptions:
     connect_deadline: int = option(config.duration, "3s", help="How long connecting may take.")
 
 
-class Conflict(Exception):
-    """Another transaction came first; nothing was changed."""
+class Conflict(ServiceUnavailable):
+    """Another transaction came first; nothing was changed. To who did not expect it the service was not available."""
+
+    code = ServiceUnavailable.__name__
 
 
 class Database:
@@ -106,10 +108,10 @@ def _border() -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
-        raise Conflict(str(error.orig)) from error
+        raise Conflict(retry_after=RETRY_AFTER) from error
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) in CONFLICTS:
-            raise Conflict(str(error.orig)) from error
+            raise Conflict(retry_after=RETRY_AFTER) from error
         raise ServiceUnavailable("The catalog cannot be reached.", retry_after=RETRY_AFTER) from error
     except SQLAlchemyError as error:
         raise ServiceUnavailable("The catalog is busy.", retry_after=RETRY_AFTER) from error

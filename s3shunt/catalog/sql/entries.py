@@ -156,7 +156,7 @@ def _unchanged(old: Entry) -> ColumnElement[bool]:
 
 def _exactly_one(count: int) -> None:
     if count != 1:
-        raise Conflict("the row has changed, or is gone")
+        raise Conflict
 
 
 def _write(connection: Connection, table: schema.Table, values: list[rows.Values]) -> None:

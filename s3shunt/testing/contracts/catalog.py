@@ -6,7 +6,23 @@ from threading import Thread
 import pytest
 
 from s3shunt.model import (
-    Bucket, Entry, Event, Facts, Grant, Intent, Interest, Job, Key, ObjectRef, Place, Recall, RecallState, State, Step, Swap, Upload,
+    Bucket,
+    Entry,
+    Event,
+    Facts,
+    Grant,
+    Intent,
+    Interest,
+    Job,
+    Key,
+    ObjectRef,
+    Place,
+    Recall,
+    RecallState,
+    State,
+    Step,
+    Swap,
+    Upload,
 )  # fmt: skip
 from s3shunt.policy.transitions import IllegalTransition
 
@@ -207,8 +223,8 @@ class CatalogContract:
 
     # Intents
 
-    def intent(self, id, lease=10, **more):
-        return Intent(**{"id": id, "ref": REF, "operation": "PutObject", "started": 1, "lease": lease} | more)
+    def intent(self, name, lease=10, **more):
+        return Intent(**{"id": name, "ref": REF, "operation": "PutObject", "started": 1, "lease": lease} | more)
 
     def test_an_intent_is_kept_whole_until_it_is_closed(self, catalog):
         intent = self.intent("i", generation=3, storage_class="GLACIER", external_id="x", before=FULL)
@@ -235,8 +251,8 @@ class CatalogContract:
 
     # Recalls
 
-    def recall(self, id, **more):
-        return Recall(**{"id": id, "ref": REF, "generation": 1, "archive": "tape", "archive_id": "a", "created": 5} | more)
+    def recall(self, name, **more):
+        return Recall(**{"id": name, "ref": REF, "generation": 1, "archive": "tape", "archive_id": "a", "created": 5} | more)
 
     def test_a_recall_is_written_by_its_id(self, catalog):
         full = self.recall(
@@ -323,7 +339,8 @@ class CatalogContract:
             catalog.enqueue(Job(kind="k", dedupe=str(round_)), Job(kind="k", dedupe=f"{round_}'"))
             claimed = catalog.claim(["k"], now=0, lease=1, owner="me", limit=5)
             tokens += [job.token for job in claimed]
-            assert all([catalog.finish(job) for job in claimed])
+            for job in claimed:
+                assert catalog.finish(job)
         assert tokens == sorted(set(tokens))
 
     def test_a_postponed_job_comes_again_and_counts_failures(self, catalog):
@@ -420,7 +437,7 @@ class KeysContract:
         keys.save(Key(access_key="B", secret_key="s", account="a"))
         keys.save(Key(access_key="A", secret_key="s", account="a"))
         keys.save(Key(access_key="B", secret_key="new", account="a"))
-        assert [(key.access_key, key.secret_key) for key in sorted(keys.all(), key=lambda key: key.access_key)] == [("A", "s"), ("B", "new")]
+        assert sorted((key.access_key, key.secret_key) for key in keys.all()) == [("A", "s"), ("B", "new")]
         keys.drop("B")
         keys.drop("B")
         assert keys.find("B") is None
