@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from s3shunt.model import IN_PROGRESS, Entry, Event, Interest, Recall, State, Step, Swap
+from s3shunt.model import IN_PROGRESS, STORE_IS_TRUTH, Entry, Event, Interest, Recall, State, Step, Swap
 from s3shunt.policy.archive import wanted
 from s3shunt.policy.expiry import SPEED, expire_job, queue, until
 from s3shunt.policy.record import ARCHIVE_CLASSES, Wait
@@ -87,6 +87,25 @@ def _after(row: Entry, wish: Wish) -> Granted:
         raise RestoreAlreadyInProgress
     asked = replace(row, interests=(*row.interests, _interest(wish, None)))
     return Granted(202, Step(swaps=(Swap(row, asked),), events=_posted(row, wish)))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a client sees of a restore: ``until`` None while it is in progress."""
+
+    until: int | None
+
+
+def standing(row: Entry, now: int) -> Standing | None:
+    """None where ``x-amz-restore`` must not appear: never asked, past its date, or not archived at all."""
+    if row.state in IN_PROGRESS:
+        return Standing(None)
+    if row.state is State.EXPIRING and any(interest.until is None for interest in row.interests):
+        return Standing(None)
+    if row.state is State.RESTORED and row.place is not None and now < (row.restored_until or 0):
+        return Standing(row.restored_until)
+    kept = wanted(row, now) if row.state in STORE_IS_TRUTH and row.storage_class in ARCHIVE_CLASSES else None
+    return Standing(kept) if kept is not None else None
 
 
 def release(row: Entry, identity: str, now: int) -> Step | None:
