@@ -184,6 +184,7 @@ class PolicyOptions:
     evict: str = option(text, "at once", help="'at once', 'after DURATION', 'high PERCENT low PERCENT' (of the store), or 'never'.")
     external_id: str | None = option(word, "", help="Where an object's external id comes from: 'key' or the name of an x-amz-meta- header.")
     retain: int = option(duration, "0s", help="How long the archive's copy of an overwritten or deleted object is kept.")
+    acl: str = option(choice("respect", "ignore"), "respect", help="'respect': objects that grant rights to others stay online; or 'ignore'.")
 
 
 def policy(name: str, options: PolicyOptions) -> Policy:
@@ -205,6 +206,7 @@ def policy(name: str, options: PolicyOptions) -> Policy:
         low=low,
         external_id=options.external_id,
         retain=options.retain,
+        ignore_acl=options.acl == "ignore",
     )
 
 
@@ -264,9 +266,13 @@ class Ini:
         """The NAMEs of all ``[kind:NAME]`` sections, in the order of the file."""
         return [name.partition(":")[2] for name in self._sections if name.partition(":")[0] == kind]
 
+    def sections(self) -> list[str]:
+        """The titles of all sections, in the order of the file."""
+        return list(self._sections)
+
     def section(self, kind: str, name: str) -> dict[str, str]:
-        """The options of ``[kind:name]``; ConfigError when there is none."""
-        found = self._sections.get(f"{kind}:{name}")
+        """The options of ``[kind:name]``, or of ``[kind]`` for an empty name; ConfigError when there is none."""
+        found = self._sections.get(f"{kind}:{name}" if name else kind)
         if found is None:
             known = ", ".join(f"[{kind}:{other}]" for other in self.names(kind)) or "none"
             raise ConfigError(f"[{kind}:{name}] is missing: expected such a section, known are {known}")

@@ -1,8 +1,8 @@
 """Swift's tempauth, with its users read from a file that may grow while it runs.
 
 The file is the one the proxy and the workers take their store credentials from:
-``{account: {"access_key": "account:user", "secret_key": ...}}``. Each of them is
-the admin of its own account, and of nothing else.
+``{account: {"access_key": "account:user", "secret_key": ...}}``. Each user is the
+admin of the Swift account its access key begins with, and of nothing else.
 """
 
 import json
@@ -30,8 +30,10 @@ class Accounts(TempAuth):  # type: ignore[misc]
 def users(credentials: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
     """Credentials as tempauth keeps its users."""
     return {
-        credential["access_key"]: {"key": credential["secret_key"], "url": f"$HOST/v1/AUTH_{account}", "groups": [".admin"]}
-        for account, credential in credentials.items()
+        (name := credential["access_key"]): {
+            "key": credential["secret_key"], "url": f"$HOST/v1/AUTH_{name.partition(':')[0]}", "groups": [".admin"],
+        }
+        for credential in credentials.values()
     }
 
 

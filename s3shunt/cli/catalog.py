@@ -1,0 +1,178 @@
+"""``s3shunt catalog``: what is known of objects, looked at, mended, written out and read in."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import track
+
+from s3shunt.cli import entries, say
+from s3shunt.config import ConfigError
+from s3shunt.model import Entry, ObjectRef, State, Step, Swap
+from s3shunt.policy import notation
+from s3shunt.policy.transitions import IllegalTransition
+from s3shunt.ports import Truth
+from s3shunt.protocol.errors import NoSuchKey, SlowDown
+
+SHOWN = ("bucket", "key", "version", "state", "size", "storage_class", "archive", "archive_id")
+FORMS = click.Choice(["jsonl", "csv"])
+
+
+def ref_of(name: str, account: str, version: str | None = None) -> ObjectRef:
+    """BUCKET/KEY as an operator writes it."""
+    bucket, slash, key = name.partition("/")
+    if not slash or not key:
+        raise click.BadParameter(f"{name}: expected BUCKET/KEY")
+    return ObjectRef(bucket, key, version, account)
+
+
+with_account = click.option("--account", default="main", show_default=True, help="Whose bucket; '' where bucket names are global.")
+with_name = click.option("--name", default="main", show_default=True, help="Which [catalog:NAME].")
+
+
+@click.group()
+def catalog() -> None:
+    """Where each object's bytes are."""
+
+
+@catalog.command()
+@with_name
+@say.with_ini
+def upgrade(ini: Path, name: str) -> None:
+    """Bring the schema to this release's form; 'serve' never does."""
+    say.house(ini).truth(name).upgrade()
+
+
+@catalog.command()
+@click.argument("name", metavar="BUCKET/KEY")
+@click.option("--version", default=None, help="One version; by default the whole history, newest first.")
+@with_account
+@say.with_ini
+@say.with_json
+def show(ini: Path, name: str, account: str, version: str | None, *, as_json: bool) -> None:
+    """All that is known of one object."""
+    truth, ref = say.house(ini).truth(), ref_of(name, account, version)
+    found = [row for row in (truth.history(ref) if version is None else [truth.find(ref)]) if row]
+    if not found:
+        raise NoSuchKey(f"The catalog has no entry for {ref}.")
+    for row in found:
+        say.document(notation.entry_written(row), as_json=as_json)
+
+
+def _table(found: Iterable[Entry], *, as_json: bool) -> None:
+    shown = (notation.entry_written(entry) for entry in found) if as_json else (entries.row(entry) for entry in found)
+    say.rows(SHOWN, shown, as_json=as_json)
+
+
+@catalog.command("list")
+@click.argument("bucket")
+@click.option("--prefix", default="")
+@click.option("--versions", is_flag=True, help="Every version, not only the current one.")
+@with_account
+@say.with_ini
+@say.with_json
+def list_(ini: Path, bucket: str, prefix: str, account: str, *, versions: bool, as_json: bool) -> None:
+    """The entries of a bucket, in S3's order."""
+    _table(_scanned(say.house(ini).truth(), account, bucket, prefix, versions=versions), as_json=as_json)
+
+
+def _scanned(truth: Truth, account: str, bucket: str, prefix: str, *, versions: bool) -> Iterator[Entry]:
+    after = None
+    while page := truth.scan(account, bucket, prefix=prefix, after=after, limit=entries.PAGE, versions=versions):
+        yield from page
+        after = page[-1].ref
+
+
+@catalog.command()
+@click.option("--state", type=click.Choice([state.value for state in State]), default=None)
+@click.option("--external-id", default=None)
+@click.option("--bucket", default=None)
+@click.option("--limit", default=1000, show_default=True)
+@say.with_ini
+@say.with_json
+def find(ini: Path, state: str | None, external_id: str | None, bucket: str | None, limit: int, *, as_json: bool) -> None:
+    """Entries by state, external id or bucket."""
+    wanted = State(state) if state else None
+    _table(say.house(ini).truth().select(state=wanted, external_id=external_id, bucket=bucket, limit=limit), as_json=as_json)
+
+
+@catalog.command("set")
+@click.argument("name", metavar="BUCKET/KEY")
+@click.option("--version", default=None)
+@click.option("--state", type=click.Choice([state.value for state in State]), default=None, help="Only along the edges of the graph.")
+@click.option("--archive", default=None)
+@click.option("--archive-id", default=None)
+@click.option("--external-id", default=None)
+@click.option("--reason", default="set by an operator", show_default=True)
+@with_account
+@say.with_ini
+@say.with_json
+def set_(ini: Path, name: str, account: str, version: str | None, state: str | None, *, as_json: bool, **given: str | None) -> None:
+    """Mend one entry."""
+    truth, ref = say.house(ini).truth(), ref_of(name, account, version)
+    old = truth.find(ref)
+    if old is None:
+        raise NoSuchKey(f"The catalog has no entry for {ref}.")
+    changes: dict[str, Any] = {option: value for option, value in given.items() if value is not None}
+    new = replace(old, state=State(state) if state else old.state, **changes)
+    try:
+        done = truth.commit(Step(swaps=(Swap(old, new),)))
+    except IllegalTransition as error:
+        raise ConfigError(f"{ref}: {error}") from None
+    if not done:
+        raise SlowDown("The object is changing at this moment: ask again.")
+    say.document(notation.entry_written(new), as_json=as_json)
+
+
+@catalog.command()
+@click.argument("file", type=click.File("w", encoding="utf-8", lazy=False), default="-")
+@click.option("--form", type=FORMS, default="jsonl", show_default=True)
+@with_name
+@say.with_ini
+def export(ini: Path, name: str, file: Any, form: str) -> None:
+    """Write every entry to FILE, or to stdout."""
+    count = entries.dump(entries.every(say.house(ini).truth(name)), file, form)
+    say.err.print(f"{count} entries written")
+
+
+@catalog.command("import")
+@click.argument("source")
+@click.option("--form", type=click.Choice(["jsonl", "csv", "bucket", "folder"]), default="jsonl", show_default=True, help="What SOURCE is.")
+@click.option("--bucket", default=None, help="For a folder: the bucket its files belong to.")
+@click.option("--archive", default=None, help="For a folder: the [archive:NAME] that holds its files by their path.")
+@click.option("--store", default="main", show_default=True, help="For a bucket: the [store:NAME] it is in.")
+@with_account
+@with_name
+@say.with_ini
+@say.with_json
+def import_(ini: Path, name: str, source: str, *, as_json: bool, **given: Any) -> None:
+    """Adopt entries from SOURCE: a file of lines, a bucket's listing, or a folder of files.
+
+    What the catalog has an entry for already is left as it is.
+    """
+    truth = say.house(ini).truth(name)
+    added = kept = 0
+    found = track(_sourced(ini, source, **given), "importing", console=say.err, disable=not say.err.is_terminal)
+    for entry in found:
+        done = truth.find(entry.ref) is None and truth.commit(Step(swaps=(Swap(None, entry),)))
+        added, kept = added + done, kept + (not done)
+    say.document({"added": added, "kept": kept}, as_json=as_json)
+
+
+def _sourced(
+    ini: Path, source: str, *, form: str, bucket: str | None, archive: str | None, store: str, account: str
+) -> Iterator[Entry]:
+    if form == "bucket":
+        yield from entries.of_bucket(say.house(ini).store(store), store, source, account)
+    elif form == "folder":
+        if bucket is None or archive is None:
+            raise click.UsageError("a folder needs --bucket and --archive")
+        yield from entries.of_folder(Path(source), bucket, account, archive)
+    elif source == "-":
+        yield from entries.load(sys.stdin, form)
+    else:
+        with Path(source).open(encoding="utf-8", newline="") as file:
+            yield from entries.load(file, form)

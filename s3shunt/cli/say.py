@@ -1,0 +1,56 @@
+"""What every word of the command shares: the ini it reads, and two ways to answer, for people and for programs."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from s3shunt import connect
+
+DEFAULT_INI = "etc/proxy.ini"
+
+err = Console(stderr=True, highlight=False)
+out = Console(highlight=False)
+
+
+def with_ini(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The ``--config`` of a word; S3SHUNT_INI in the environment is the same."""
+    return click.option(
+        "-c", "--config", "ini", type=click.Path(path_type=Path, dir_okay=False), default=DEFAULT_INI, envvar="S3SHUNT_INI",
+        show_default=True, help="The ini file.",
+    )(command)  # fmt: skip
+
+
+def with_json(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--json", "as_json", is_flag=True, help="One JSON document per line instead of a table.")(command)
+
+
+def house(ini: Path) -> connect.House:
+    return connect.house(ini)
+
+
+def rows(columns: Sequence[str], found: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Rows for people, or one JSON object a line for programs."""
+    if as_json:
+        for row in found:
+            print(json.dumps(row))
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in found:
+        table.add_row(*("" if row.get(name) is None else str(row.get(name)) for name in columns))
+    out.print(table)
+
+
+def document(value: Mapping[str, Any], *, as_json: bool) -> None:
+    """One thing in full."""
+    if as_json:
+        print(json.dumps(value))
+        return
+    for name, one in value.items():
+        out.print(f"{name:18} {one}", markup=False)
