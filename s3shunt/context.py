@@ -9,12 +9,16 @@ from s3shunt.protocol.operations import Operation
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """May this identity do this, on every target. The proxy refuses a request without one, or for another ref."""
+    """May this identity do this, on every target. The proxy refuses a request without one, or for another ref.
+
+    ``denied`` are the keys of a DeleteObjects that are to be answered AccessDenied one by one.
+    """
 
     identity: Identity
     operation: Operation
     ref: ObjectRef
     targets: frozenset[ObjectRef] = frozenset()
+    denied: frozenset[ObjectRef] = frozenset()
 
 
 @dataclass(slots=True)
