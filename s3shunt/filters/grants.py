@@ -1,0 +1,162 @@
+"""May they do this? Decided once, on everything the request names, and left for the doors behind.
+
+The right comes from the table of operations (``read write delete list restore
+admin``) and is checked on the object, on the source of a copy, on every key in a
+DeleteObjects document, and on the prefix of a listing. Deny is what happens when
+nothing allows. A key without ``grants`` may do everything within the buckets of
+its account; one with ``grants = []`` nothing. Reading and restoring are two
+rights: a desk may order films back that it cannot see. Changing ACLs, locks and
+bucket configuration needs ``admin``, whichever header or subresource does it.
+Keys of a DeleteObjects that may not be deleted are left in the decision and
+``record`` answers AccessDenied for each of them, as S3 does.
+
+Nobody in particular may read the objects of buckets in ``anonymous_read`` (current
+versions only) and list those in ``anonymous_list``; the store is then asked as ``anonymous_account``.
+
+Where the store's bucket names are global, a caller may use a bucket that the catalog
+says his account owns, or that the store itself lets his account HEAD; a yes is
+remembered for ``remember``. What the store does not know is NoSuchBucket, what it
+refuses AccessDenied. A mismatch of ``x-amz-expected-bucket-owner`` is AccessDenied.
+A site with one store credential for all should set ``ownership = catalog``.
+
+It stands behind ``sigv4`` and in front of all that acts. May answer AccessDenied,
+NoSuchBucket, MalformedXML, NotImplemented, ServiceUnavailable.
+
+    [filter:grants]
+    use = egg:s3shunt#grants
+    anonymous_read = public-*
+    anonymous_account = site
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+from s3shunt import green, wsgi
+from s3shunt.config import choice, duration, option, word, words
+from s3shunt.connect import House
+from s3shunt.context import Decision
+from s3shunt.model import ANONYMOUS, Identity, ObjectRef
+from s3shunt.policy import grants
+from s3shunt.policy.grants import Anonymous, Asked, Verdict
+from s3shunt.protocol import addressing, delete
+from s3shunt.protocol.errors import AccessDenied, NoSuchBucket, ServiceUnavailable
+from s3shunt.relay import Head, Relay, sign
+from s3shunt.wsgi import Handler, Request, Response, document
+
+REMEMBERED = 10_000
+
+
+@dataclass(frozen=True)
+class Options:
+    store: str = option(word, "main", help="The [store:NAME] whose buckets these are.")
+    catalog: str = option(word, "main", help="The [catalog:NAME] that may know who owns a bucket.")
+    ownership: str = option(
+        choice("store", "catalog", "open"), "store",
+        help="Who says which buckets an account may use, where names are global: the store, the catalog alone, or nobody (open).",
+    )  # fmt: skip
+    remember: int = option(duration, "60s", help="How long the store's yes to that is believed.")
+    anonymous_read: tuple[str, ...] = option(words, "", help="Buckets (shell patterns) whose objects anyone may read.")
+    anonymous_list: tuple[str, ...] = option(words, "", help="Buckets (shell patterns) whose keys anyone may list.")
+    anonymous_account: str = option(word, "", help="Account as which the store is asked for the anonymous.")
+
+
+class Grants:
+    def __init__(self, forward: Handler, options: Options, house: House) -> None:
+        self.forward = forward
+        self.options = options
+        self.anonymous = Anonymous(options.anonymous_read or (), options.anonymous_list or ())
+        self.per_account = house.upstream(options.store).per_account
+        self.owners = Owners(options, house)
+
+    def __call__(self, request: Request) -> Response:
+        identity = self._identity(request)
+        account = identity.account if self.per_account else ""
+        request.at(replace(request.ref, account=account))
+        verdict = grants.decide(identity, self._asked(request), self.anonymous)
+        self._check_owners(request, identity, verdict)
+        request.context.decision = Decision(identity, request.operation, request.ref, verdict.targets, verdict.denied)
+        return self.forward(request)
+
+    def _identity(self, request: Request) -> Identity:
+        identity = request.context.identity or ANONYMOUS
+        return replace(ANONYMOUS, account=self.options.anonymous_account or "") if identity.anonymous else identity
+
+    def _asked(self, request: Request) -> Asked:
+        named = delete.targets(document(request), request.ref) if request.operation.name == "DeleteObjects" else ()
+        return Asked(
+            operation=request.operation,
+            ref=request.ref,
+            source=self._source(request),
+            named=named,
+            prefix=request.parameters.get("prefix", ""),
+            headers=request.fields,
+        )
+
+    def _source(self, request: Request) -> ObjectRef | None:
+        if "copy" not in request.operation.subresource.split():
+            return None
+        return replace(addressing.copy_source(request.fields["x-amz-copy-source"]), account=request.ref.account)
+
+    def _check_owners(self, request: Request, identity: Identity, verdict: Verdict) -> None:
+        own = request.fields.get("x-amz-expected-bucket-owner", identity.account)
+        sources = request.fields.get("x-amz-source-expected-bucket-owner", identity.account)
+        if not {own, sources} <= {identity.account}:
+            raise AccessDenied
+        if not self.per_account and request.ref.bucket and request.operation.name != "CreateBucket":
+            for bucket in {request.ref.bucket, *(ref.bucket for ref in verdict.targets)}:
+                self.owners.check(identity, bucket)
+
+
+class Owners:
+    """Which buckets of a store with global names an account may use."""
+
+    def __init__(self, options: Options, house: House) -> None:
+        self.options = options
+        self.house = house
+        self.upstream = house.upstream(options.store)
+        self.relay = Relay(self.upstream.endpoint, timer=house.clock)
+        self._known: OrderedDict[tuple[str, str | None, str], int] = OrderedDict()
+
+    def check(self, identity: Identity, bucket: str) -> None:
+        """Raises AccessDenied, NoSuchBucket or ServiceUnavailable."""
+        name = (identity.account, identity.store_access_key, bucket)
+        if self.options.ownership == "open" or self._known.get(name, 0) > self.house.clock.now():
+            return
+        owner = self._owner(bucket)
+        if owner and owner != identity.account:
+            raise AccessDenied
+        if not owner:
+            self._ask(identity, bucket)
+        self._known[name] = self.house.clock.now() + self.options.remember
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+    def _owner(self, bucket: str) -> str:
+        try:
+            known = green.offload(self.house.truth(self.options.catalog).bucket, "", bucket)
+        except ServiceUnavailable:
+            if self.options.ownership == "catalog":
+                raise
+            return ""
+        return known.owner if known is not None else ""
+
+    def _ask(self, identity: Identity, bucket: str) -> None:
+        """HEAD the bucket as the caller."""
+        if self.options.ownership == "catalog":
+            raise AccessDenied
+        own = (identity.store_access_key or "", identity.store_secret_key or "")
+        head = sign(
+            Head("HEAD", addressing.escape(f"/{bucket}"), []), [], host=self.relay.host, region=self.upstream.region,
+            credential=own if all(own) else self.upstream.credential(identity.account), now=self.house.clock.now(),
+        )  # fmt: skip
+        answer = self.relay.send(head, retry=True)
+        answer.body.close()
+        if answer.status == 404:
+            raise NoSuchBucket(BucketName=bucket)
+        if answer.status >= 500:
+            raise ServiceUnavailable(retry_after=1)
+        if answer.status != 200:
+            raise AccessDenied
+
+
+factory = wsgi.filter_factory(Grants, Options, "filter:grants")

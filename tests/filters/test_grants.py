@@ -1,0 +1,235 @@
+"""The decision, taken once on everything a request names."""
+
+import pytest
+
+from s3shunt import config, connect
+from s3shunt.catalog.memory import MemoryCatalog
+from s3shunt.config import Ini
+from s3shunt.filters.grants import Grants, Options
+from s3shunt.model import Bucket, Grant, Identity, ObjectRef
+from s3shunt.protocol.errors import AccessDenied, MalformedXML, NoSuchBucket, NotImplemented, ServiceUnavailable
+from s3shunt.testing.client import environ
+from s3shunt.testing.clock import HandClock
+from s3shunt.testing.origin import HttpOrigin, Origin, Reply
+from s3shunt.wsgi import Request
+
+EDITOR = Identity(access_key="AK", account="desk", grants=None)
+
+
+class Upstream:
+    region = "us-east-1"
+
+    def __init__(self, endpoint="http://127.0.0.1:1", per_account=True):
+        self.endpoint, self.per_account = endpoint, per_account
+
+    def credential(self, account):
+        if not account:
+            raise AccessDenied
+        return f"store-{account}", "secret"
+
+
+class Away(MemoryCatalog):
+    def bucket(self, account, name):
+        raise ServiceUnavailable
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A door, and what passed it: ``site(identity, upstream=..., **options)``."""
+
+    def make(upstream=None, catalog=None, **options):
+        path = tmp_path / "ini"
+        path.write_text(f"[DEFAULT]\nstate = {tmp_path}\n")
+        house = connect.House(Ini(path, {}), HandClock())
+        house.put("store", "main", upstream or Upstream())
+        house.put("catalog", "main", catalog or MemoryCatalog())
+        origin = Origin()
+        return Grants(origin, config.read(Options, "filter:grants", options), house), origin, house
+
+    return make
+
+
+def asked(method, target, identity=EDITOR, body=b"", **fields):
+    request = Request(environ(method, target, body, {name.replace("_", "-"): value for name, value in fields.items()}))
+    request.context.identity = identity
+    return request
+
+
+def test_what_is_allowed_goes_on_with_its_decision(site):
+    door, origin, _ = site()
+    door(asked("GET", "/films/a"))
+    ref = ObjectRef("films", "a", None, "desk")
+    decision = origin.requests[0].context.decision
+    assert (decision.identity, decision.operation.name, decision.ref, decision.targets) == (EDITOR, "GetObject", ref, {ref})
+    assert origin.requests[0].ref == ref
+
+
+def test_bucket_names_that_are_global_have_no_account(site):
+    door, origin, house = site(Upstream(per_account=False))
+    house.truth().save_bucket(Bucket(name="films", owner="desk"))
+    door(asked("GET", "/films/a"))
+    assert origin.requests[0].ref == ObjectRef("films", "a")
+
+
+@pytest.mark.parametrize("identity", [None, Identity(access_key="AK", account="desk", grants=())])
+def test_who_is_nobody_or_has_no_grant_goes_nowhere(site, identity):
+    door, origin, _ = site()
+    with pytest.raises(AccessDenied):
+        door(asked("GET", "/films/a", identity))
+    assert not origin.requests
+
+
+def test_the_anonymous_go_where_the_operator_says_as_the_account_he_names(site):
+    door, origin, _ = site(anonymous_read="pub-*", anonymous_account="web")
+    door(asked("GET", "/pub-1/a", None))
+    decision = origin.requests[0].context.decision
+    assert decision.identity.anonymous
+    assert (decision.identity.account, decision.ref.account) == ("web", "web")
+    with pytest.raises(AccessDenied):
+        door(asked("GET", "/films/a", None))
+    with pytest.raises(AccessDenied):
+        door(asked("PUT", "/pub-1/a", None))
+
+
+def test_a_copy_source_is_a_target(site):
+    door, origin, _ = site()
+    door(asked("PUT", "/films/a", x_amz_copy_source="/other/b%20c?versionId=7"))
+    targets = origin.requests[0].context.decision.targets
+    assert targets == {ObjectRef("films", "a", None, "desk"), ObjectRef("other", "b c", "7", "desk")}
+    writer = Identity(access_key="AK", account="desk", grants=(Grant(buckets=("films",), allow=("write", "read")),))
+    with pytest.raises(AccessDenied):
+        door(asked("PUT", "/films/a", writer, x_amz_copy_source="other/b"))
+
+
+def test_a_document_is_decided_key_by_key(site):
+    door, origin, _ = site()
+    identity = Identity(access_key="AK", account="desk", grants=(Grant(prefixes=("in/",), allow=("delete",)),))
+    document = b"<Delete><Object><Key>in/1</Key></Object><Object><Key>out/1</Key><VersionId>v</VersionId></Object></Delete>"
+    door(asked("POST", "/films?delete", identity, document))
+    decision = origin.requests[0].context.decision
+    assert decision.targets == {ObjectRef("films", "in/1", None, "desk")}
+    assert decision.denied == {ObjectRef("films", "out/1", "v", "desk")}
+    assert origin.bodies == [document]
+
+
+def test_a_document_that_cannot_be_read_is_refused(site):
+    door, _, _ = site()
+    with pytest.raises(MalformedXML):
+        door(asked("POST", "/films?delete", body=b"<Delete>"))
+
+
+def test_a_form_upload_is_refused(site):
+    door, _, _ = site()
+    with pytest.raises(NotImplemented):
+        door(asked("POST", "/films"))
+
+
+def test_a_listing_is_limited_to_the_granted_prefix(site):
+    door, origin, _ = site()
+    identity = Identity(access_key="AK", account="desk", grants=(Grant(prefixes=("in/",), allow=("list",)),))
+    door(asked("GET", "/films?prefix=in/2026", identity))
+    for target in ("/films", "/films?prefix=i", "/films?prefix=out/&prefix=in/", "/films?versions"):
+        with pytest.raises(AccessDenied):
+            door(asked("GET", target, identity))
+    assert len(origin.requests) == 1
+
+
+@pytest.mark.parametrize(("owner", "fine"), [("desk", True), ("other", False), ("", False)])
+@pytest.mark.parametrize("name", ["x_amz_expected_bucket_owner", "x_amz_source_expected_bucket_owner"])
+def test_an_expected_owner_must_be_the_owner(site, name, owner, fine):
+    door, origin, _ = site()
+    request = asked("PUT", "/films/a", x_amz_copy_source="other/b", **{name: owner})
+    if fine:
+        door(request)
+    else:
+        with pytest.raises(AccessDenied):
+            door(request)
+    assert bool(origin.requests) is fine
+
+
+def test_a_bucket_of_another_account_is_refused_without_asking_the_store(site):
+    door, origin, house = site(Upstream(per_account=False))
+    house.truth().save_bucket(Bucket(name="films", owner="other"))
+    with pytest.raises(AccessDenied):
+        door(asked("GET", "/films/a"))
+    assert not origin.requests
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(200, None), (403, AccessDenied), (404, NoSuchBucket), (301, AccessDenied), (503, ServiceUnavailable)]
+)
+def test_the_store_says_whose_bucket_it_is(site, status, error):
+    with HttpOrigin([Reply(status)]) as store:
+        door, origin, _ = site(Upstream(store.endpoint, per_account=False))
+        if error is None:
+            door(asked("GET", "/films/a"))
+        else:
+            with pytest.raises(error):
+                door(asked("GET", "/films/a"))
+        head = store.requests[0]
+        assert (head.method, head.target) == ("HEAD", "/films")
+        assert "Credential=store-desk/" in head.fields["authorization"]
+        assert bool(origin.requests) is (error is None)
+
+
+def test_the_stores_yes_is_remembered_for_a_while_and_its_no_is_not(site):
+    with HttpOrigin([Reply(404), Reply(200), Reply(200)]) as store:
+        door, _, house = site(Upstream(store.endpoint, per_account=False))
+        with pytest.raises(NoSuchBucket):
+            door(asked("GET", "/films/a"))
+        door(asked("GET", "/films/a"))
+        door(asked("GET", "/films/b"))
+        assert len(store.requests) == 2
+        house.clock.later(60_000)
+        door(asked("GET", "/films/a"))
+        assert len(store.requests) == 3
+
+
+def test_the_yes_to_one_account_is_none_to_another(site):
+    with HttpOrigin([Reply(200), Reply(403)]) as store:
+        door, _, _ = site(Upstream(store.endpoint, per_account=False))
+        door(asked("GET", "/films/a"))
+        with pytest.raises(AccessDenied):
+            door(asked("GET", "/films/a", Identity(access_key="AK2", account="other", grants=None)))
+
+
+def test_the_bucket_of_a_copy_source_is_asked_for_too(site):
+    with HttpOrigin([Reply(200), Reply(200)]) as store:
+        door, _, _ = site(Upstream(store.endpoint, per_account=False))
+        door(asked("PUT", "/films/a", x_amz_copy_source="other/b"))
+        assert {request.target for request in store.requests} == {"/films", "/other"}
+
+
+def test_a_key_with_its_own_store_credential_asks_with_that(site):
+    with HttpOrigin([Reply(200)]) as store:
+        door, _, _ = site(Upstream(store.endpoint, per_account=False))
+        door(asked("GET", "/films/a", Identity(access_key="AK", account="d", grants=None, store_access_key="OWN", store_secret_key="s")))
+        assert "Credential=OWN/" in store.requests[0].fields["authorization"]
+
+
+def test_a_bucket_that_does_not_exist_yet_may_be_created(site):
+    door, origin, _ = site(Upstream(per_account=False))
+    door(asked("PUT", "/films"))
+    assert origin.requests
+
+
+@pytest.mark.parametrize(("ownership", "fine"), [("open", True), ("catalog", False)])
+def test_ownership_may_be_nobodys_or_the_catalogs_to_say(site, ownership, fine):
+    door, _, house = site(Upstream(per_account=False), ownership=ownership)
+    if fine:
+        door(asked("GET", "/films/a"))
+        return
+    with pytest.raises(AccessDenied):
+        door(asked("GET", "/films/a"))
+    house.truth().save_bucket(Bucket(name="films", owner="desk"))
+    door(asked("GET", "/films/a"))
+
+
+def test_without_the_catalog_the_store_is_asked_unless_the_catalog_alone_decides(site):
+    with HttpOrigin([Reply(200)]) as store:
+        door, origin, _ = site(Upstream(store.endpoint, per_account=False), Away())
+        door(asked("GET", "/films/a"))
+        assert origin.requests
+    door, _, _ = site(Upstream(per_account=False), Away(), ownership="catalog")
+    with pytest.raises(ServiceUnavailable):
+        door(asked("GET", "/films/a"))
