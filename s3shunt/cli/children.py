@@ -28,7 +28,7 @@ class Options:
     patience: int = option(config.duration, "60s", help="How long a start may take before it is given up.")
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """In the child, before its program: be told when the parent is gone."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -52,7 +52,7 @@ class Child:
         err: int | IO[bytes] = self.log.open("ab") if self.log else sys.stderr.fileno()
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509  # one thread here, and prctl allocates nothing
+            preexec_fn=end_with_parent,  # noqa: PLW1509  # one thread here, and prctl allocates nothing
         )
         if not isinstance(err, int):
             err.close()

@@ -134,7 +134,7 @@ def _landing(ini: Ini) -> None:
         if section.kind == "store" and bucket and hasattr(section.values, "credentials"):
             worker = json.loads(section.values.credentials.read_text())[""]
             endpoint = section.values.url.removeprefix("s3+")
-            _client(endpoint, worker["access_key"], worker["secret_key"]).create_bucket(Bucket=bucket)
+            client(endpoint, worker["access_key"], worker["secret_key"]).create_bucket(Bucket=bucket)
 
 
 def _redis(ini: Ini, family: Family) -> bool:
@@ -172,7 +172,7 @@ def without_index(ini: Ini) -> Path:
     return path
 
 
-def _client(endpoint: str, access_key: str, secret_key: str) -> Any:
+def client(endpoint: str, access_key: str, secret_key: str) -> Any:
     import boto3
     from botocore.config import Config
 
@@ -187,13 +187,13 @@ def _signed_request(endpoint: str, keys: Path, family: Family, stop: threading.E
     from botocore.exceptions import BotoCoreError, ClientError
 
     record = json.loads(keys.read_text())[0]
-    client = _client(endpoint, record["access_key"], record["secret_key"])
+    asking = client(endpoint, record["access_key"], record["secret_key"])
     until, said = clock.wall.monotonic() + patience / 1000, "nothing yet"
     while clock.wall.monotonic() < until and not stop.wait(0.1):
         if fallen := family.fallen():
             raise ChildFailed(f"{fallen[0].name} ended at once{fallen[0].last_words()}")
         try:
-            client.list_buckets()
+            asking.list_buckets()
         except (BotoCoreError, ClientError) as error:
             said = str(error)
             continue
