@@ -1,0 +1,125 @@
+"""Presigned URLs: the published example, what they must carry, and when they are good."""
+
+import pytest
+
+from s3shunt.protocol import addressing, presigned, sigv4
+from s3shunt.protocol.errors import AccessDenied, AuthorizationQueryParametersError, InvalidArgument, InvalidRequest, S3Error
+
+AK, SK = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+DATE = "20130524T000000Z"
+HEADERS = {"host": "examplebucket.s3.amazonaws.com"}
+
+
+def url(method="GET", path="/test.txt", query=(), headers=HEADERS, **more):
+    return presigned.presign(method, path, query, headers, access_key=AK, secret_key=SK, timestamp=DATE, **{"expires": 86400} | more)
+
+
+def credential(query, headers=HEADERS):
+    return presigned.claimed(addressing.query(query), headers)
+
+
+def verify(query, method="GET", path="/test.txt", headers=HEADERS):
+    found = credential(query, headers)
+    sigv4.verify(found, SK, presigned.sent(found, method, f"{path}?{query}", addressing.query(query), headers))
+    return found
+
+
+def test_the_published_example():
+    query = url()
+    assert query.endswith("X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404")
+    found = verify(query)
+    assert found.expires == found.signed_at + 86_400_000
+    assert found.payload == "UNSIGNED-PAYLOAD"
+
+
+def test_further_parameters_headers_and_a_session_token_are_signed():
+    headers = HEADERS | {"x-amz-meta-a": "b"}
+    query = url("PUT", "/k", [("versionId", "a+b /"), ("versionId", "")], headers, session_token="tok+en")
+    assert verify(query, "PUT", "/k", headers).token == "tok+en"
+    with pytest.raises(S3Error):
+        verify(query.replace("versionId=a", "versionId=b"), "PUT", "/k", headers)
+    with pytest.raises(S3Error):
+        verify(query, "PUT", "/k", headers | {"x-amz-meta-a": "c"})
+
+
+def test_the_signature_may_stand_anywhere():
+    parts = url().split("&")
+    verify("&".join(parts[::-1]))
+    verify("&".join([parts[-1], *parts[:-1]]))
+
+
+@pytest.mark.parametrize("name", presigned.NEEDED)
+def test_each_parameter_is_needed_once(name):
+    parts = url().split("&")
+    [mine] = [part for part in parts if part.startswith(name + "=")]
+    rest = [part for part in parts if part != mine]
+    for query in ("&".join(rest), "&".join([*parts, mine]), "&".join([*rest, mine.replace(name, name.lower())])):
+        with pytest.raises(AuthorizationQueryParametersError):
+            credential(query)
+
+
+@pytest.mark.parametrize("value", ["0", "604801", "-1", "", "1.5", "1e3", "٣", "9" * 40, "+5", "0x10"])
+def test_a_url_is_good_for_a_second_to_a_week(value):
+    with pytest.raises(AuthorizationQueryParametersError, match="X-Amz-Expires"):
+        credential(url(expires=value))
+
+
+@pytest.mark.parametrize("value", [1, 604_800])
+def test_a_second_and_a_week_are_allowed(value):
+    assert verify(url(expires=value))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"),
+        ("AWS4-HMAC-SHA256", "aws4-hmac-sha256"),
+        ("%2Fs3%2F", "%2Fec2%2F"),
+        ("Date=20130524T", "Date=20130525T"),
+        ("Date=20130524T000000Z", "Date=tomorrow"),
+        ("SignedHeaders=host", "SignedHeaders=Host"),
+        ("SignedHeaders=host", "SignedHeaders="),
+    ],
+)
+def test_malformed_parameters_are_refused(old, new):
+    assert old in url()
+    with pytest.raises(AuthorizationQueryParametersError):
+        credential(url().replace(old, new))
+
+
+def test_a_url_is_not_good_before_its_time_nor_after():
+    found = credential(url(expires=60))
+    sigv4.check_time(found, found.signed_at - 900_000, 900_000)
+    sigv4.check_time(found, found.signed_at + 60_000, 900_000)
+    with pytest.raises(AccessDenied, match="not yet valid"):
+        sigv4.check_time(found, found.signed_at - 900_001, 900_000)
+    with pytest.raises(AccessDenied, match="has expired"):
+        sigv4.check_time(found, found.signed_at + 60_001, 900_000)
+
+
+def test_two_credentials_at_once_are_refused():
+    both = HEADERS | {"authorization": "AWS4-HMAC-SHA256 x"}
+    for query in (url(), "AWSAccessKeyId=a&Signature=b&Expires=1"):
+        with pytest.raises(InvalidArgument, match="Only one auth mechanism"):
+            credential(query, both)
+    with pytest.raises(InvalidArgument, match="Only one auth mechanism"):
+        credential(url() + "&Signature=x")
+
+
+@pytest.mark.parametrize("query", ["AWSAccessKeyId=a&Signature=b&Expires=1", "Signature=b"])
+def test_signature_version_2_is_refused_and_told_why(query):
+    with pytest.raises(InvalidRequest, match="AWS4-HMAC-SHA256"):
+        credential(query)
+
+
+def test_no_credential_is_no_credential():
+    assert credential("list-type=2&x-amz-checksum-mode=ENABLED") is None
+
+
+def test_header_and_query_must_agree_on_hash_and_token():
+    with pytest.raises(InvalidRequest, match="differ"):
+        credential(url(query=[("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")]), HEADERS | {"x-amz-content-sha256": "a" * 64})
+    with pytest.raises(InvalidRequest, match="differ"):
+        credential(url(session_token="a"), HEADERS | {"x-amz-security-token": "b"})
+    headers = HEADERS | {"x-amz-content-sha256": sigv4.EMPTY_SHA256}
+    assert verify(url(headers=headers), headers=headers).payload == sigv4.EMPTY_SHA256
