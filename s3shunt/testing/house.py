@@ -7,6 +7,7 @@ time pass and ``house.work`` lets the workers do what has become due.
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,11 @@ class House:
         self.editor = Client(self.app, "AKEDITOR", "editor-secret", clock=self.clock)
         self.desk = Client(self.app, "AKDESK", "desk-secret", clock=self.clock)
         self.stranger = Client(self.app, "AKSTRANGER", "stranger-secret", clock=self.clock)
-        self.runner = Runner(self.house, owner="worker")
         self.editor.put("/films")
+
+    @cached_property
+    def runner(self) -> Runner:
+        return Runner(self.house, owner="worker")
 
     def get(self, target: str, **headers: str) -> Answer:
         return self.editor.get(target, **headers)

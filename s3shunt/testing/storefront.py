@@ -24,6 +24,12 @@ from s3shunt.wsgi import Request, Response, document
 XMLNS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires")
 
+OWN = (
+    s3.BucketNotEmpty, s3.InvalidRange, s3.MethodNotAllowed, s3.NoSuchBucket, s3.NoSuchKey, s3.NoSuchUpload, s3.NoSuchVersion,
+    s3.PreconditionFailed,
+)  # fmt: skip
+"""What a store answers, where a door would raise it."""
+
 
 class Storefront:
     def __init__(self, store: MemoryStore) -> None:
@@ -48,9 +54,12 @@ class Storefront:
         act: Callable[[Request], Response] | None = getattr(self, f"do_{name}", None)
         if act is None:
             raise s3.NotImplemented
-        if request.ref.bucket and name != "CreateBucket" and self._bucket(request.ref) not in self.buckets:
-            raise s3.NoSuchBucket(BucketName=request.ref.bucket)
-        return act(request)
+        try:
+            if request.ref.bucket and name != "CreateBucket" and self._bucket(request.ref) not in self.buckets:
+                raise s3.NoSuchBucket(BucketName=request.ref.bucket)
+            return act(request)
+        except OWN as refusal:
+            return _refusal(request, refusal)
 
     # buckets
 
@@ -230,6 +239,12 @@ class Storefront:
     @staticmethod
     def _bucket(ref: ObjectRef) -> tuple[str, str]:
         return ref.account, ref.bucket
+
+
+def _refusal(request: Request, refusal: s3.S3Error) -> Response:
+    body = s3.to_xml(refusal, resource=request.raw_path, request_id="store")
+    fields = [("Content-Type", "application/xml"), ("Content-Length", str(len(body))), *refusal.headers]
+    return Response(status=refusal.status, headerlist=fields, app_iter=[] if request.method == "HEAD" else [body])
 
 
 def head_fields(facts: Facts) -> list[tuple[str, str]]:

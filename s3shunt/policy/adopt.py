@@ -1,0 +1,41 @@
+"""How an object that only an archive knows comes into the catalog."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from s3shunt.model import NULL, Entry, Facts, ObjectRef, Policy, State, Step, Swap
+from s3shunt.policy.record import matches
+from s3shunt.ports import Copy
+
+
+def candidates(policies: Sequence[Policy], ref: ObjectRef) -> list[Policy]:
+    """The policies whose archives may hold it, each archive once."""
+    found: dict[str, Policy] = {}
+    for policy in policies:
+        if matches(policy, ref):
+            found.setdefault(policy.archive, policy)
+    return list(found.values())
+
+
+def adopted(ref: ObjectRef, copy: Copy, policy: Policy, store: str, now: int) -> Step:
+    """The archive is all there is to go by: a new row, archived."""
+    entry = Entry(
+        ref=replace(ref, version=NULL),
+        state=State.ARCHIVED,
+        facts=copy.facts or _facts(copy, now),
+        generation=1,
+        storage_class=policy.storage_class,
+        store=store,
+        archive=policy.archive,
+        archive_id=copy.archive_id,
+        copies=copy.copies,
+        reason="found in the archive by name",
+    )
+    return Step(swaps=(Swap(None, entry),))
+
+
+def _facts(copy: Copy, now: int) -> Facts:
+    """An archive that kept no facts: the ETag is the MD5 where it is known, else one that no client takes for an MD5."""
+    kind, _, digest = copy.checksum.partition(":")
+    etag = digest if kind == "md5" else f"{digest[:32]}-1"
+    return Facts(size=copy.size, etag=f'"{etag}"', last_modified=now)
