@@ -357,3 +357,4 @@ class Policy:
     low: int | None = None
     external_id: str | None = None
     retain: int = 0
+    ignore_acl: bool = False

@@ -5,10 +5,15 @@ Pure, like ``record``. None means: there is nothing to do for you, let the row b
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
+from hashlib import sha256
 
 from s3shunt.model import Entry, Event, Facts, Job, ObjectRef, Policy, State, Step, Swap
 from s3shunt.policy.record import ARCHIVE_CLASSES, archive_job, dedupe, name
 from s3shunt.ports import Copy
+
+OWN_ACL = ("", "private")
+"""ACLs that grant nothing to anybody but the owner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +29,75 @@ def pin(row: Entry | None, ref: ObjectRef, seen: Facts, policy: Policy, hold: Ho
     """Say what will be copied. A dead archiver's pin may be taken over once its lease has run out."""
     if row is None:
         fresh = Entry(ref=ref, state=State.ARCHIVING, facts=seen, token=hold.token, lease=hold.lease, generation=1, archive=policy.archive)
-        return Step(swaps=(Swap(None, fresh),))
+        return Step(swaps=(Swap(None, fresh),), jobs=(_orphan_job(fresh, hold.lease),))
     held = row.state is State.ARCHIVING and row.token != hold.token and (row.lease or 0) > hold.now
     if row.state not in (State.ONLINE, State.ARCHIVING) or held:
         return None
     pinned = replace(
         row, state=State.ARCHIVING, facts=seen, token=hold.token, lease=hold.lease, archive=policy.archive, due=None, reason=""
     )
-    return Step(swaps=(Swap(row, pinned),))
+    return Step(swaps=(Swap(row, pinned),), jobs=(_orphan_job(pinned, hold.lease),))
+
+
+def tag(row: Entry) -> str:
+    """The archive's name for the copy of what is pinned: the same whoever pins it, another after every write."""
+    pinned = f"{dedupe(row)} {row.facts.fingerprint if row.facts else None}"
+    return f"s3shunt-{sha256(pinned.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}"
+
+
+def unarchivable(seen: Facts, policy: Policy, *, asked: bool) -> str:
+    """Why an object must stay online, or nothing. ``asked``: by class at PUT, so its age and size do not matter."""
+    if seen.sse.get("x-amz-server-side-encryption-customer-algorithm"):
+        return "encrypted with a key of the client's"
+    if seen.lock:
+        return "locked or under legal hold"
+    if seen.acl not in OWN_ACL and not policy.ignore_acl:
+        return "its ACL grants rights to others"
+    if not asked and seen.size < policy.min_size:
+        return f"smaller than {policy.min_size} bytes"
+    if policy.max_size is not None and seen.size > policy.max_size:
+        return f"larger than {policy.max_size} bytes"
+    return ""
+
+
+def refused(row: Entry | None, reason: str) -> Step | None:
+    """It will not be archived: online, with the reason, and nobody tries again until it is written anew."""
+    if row is None or row.state not in (State.ONLINE, State.ARCHIVING):
+        return None
+    return Step(swaps=(Swap(row, replace(row, state=State.ONLINE, token=None, lease=None, due=None, reason=reason)),))
+
+
+def renewed(row: Entry | None, hold: Hold) -> Step | None:
+    """The holder is alive and goes on."""
+    if row is None or row.token != hold.token or row.state not in (State.ARCHIVING, State.LANDING):
+        return None
+    return Step(swaps=(Swap(row, replace(row, lease=hold.lease)),))
+
+
+def counted(row: Entry | None, copy: Copy) -> Step | None:
+    """The archive has verified further copies since."""
+    if row is None or row.state is not State.VERIFIED or row.archive_id != copy.archive_id or copy.copies == row.copies:
+        return None
+    return Step(swaps=(Swap(row, replace(row, copies=copy.copies)),))
+
+
+class Use(StrEnum):
+    """What a copy in an archive is good for."""
+
+    KEPT = "kept"  # an entry stands on it
+    OPEN = "open"  # an entry may yet
+    NONE = "none"
+
+
+def use(rows: Sequence[Entry], archive: str, archive_id: str, written_as: str = "") -> Use:
+    """``rows`` are all of the key; ``written_as`` is the copy's tag where an archiver has not yet said whose it is."""
+    if any((row.archive, row.archive_id) == (archive, archive_id) for row in rows):
+        return Use.KEPT
+    undecided = [row for row in rows if row.state in (State.ONLINE, State.ARCHIVING) and row.facts is not None]
+    hidden = any(row.state is State.DELETED for row in rows)
+    if written_as and (hidden or any(tag(row) == written_as for row in undecided)):
+        return Use.OPEN
+    return Use.NONE
 
 
 def verified(row: Entry | None, seen: Facts | None, copy: Copy, policy: Policy, hold: Hold) -> Step | None:
@@ -44,7 +110,8 @@ def verified(row: Entry | None, seen: Facts | None, copy: Copy, policy: Policy, 
         return changed(row, seen, policy, hold)
     safe = replace(row, state=State.VERIFIED, token=None, lease=None, archive_id=copy.archive_id, copies=copy.copies)
     due = hold.now + policy.evict_after if policy.evict_after is not None else None
-    return Step(swaps=(Swap(row, replace(safe, due=due)),), jobs=() if due is None else (evict_job(safe, policy.name, due),))
+    jobs = () if due is None else (evict_job(safe, policy.name, due),)
+    return Step(swaps=(Swap(row, replace(safe, due=due)),), jobs=jobs, released=(("discard", _orphan_job(row, 0).dedupe),))
 
 
 def changed(row: Entry, seen: Facts, policy: Policy, hold: Hold) -> Step:
@@ -145,6 +212,12 @@ def to_evict(rows: Sequence[Entry], used: int, capacity: int, policy: Policy, no
             chosen.append(row)
             excess -= row.facts.size
     return chosen
+
+
+def _orphan_job(row: Entry, due: int) -> Job:
+    """Looks for the copy of an archiver who died, or was overtaken, before an entry stood on it."""
+    payload = {"archive": row.archive or "", "tag": tag(row), **name(row.ref)}
+    return Job(kind="discard", dedupe=f"tag {row.archive} {tag(row)}", payload=payload, due=due)
 
 
 def _archived(row: Entry, policy: Policy | None) -> Entry:

@@ -6,9 +6,10 @@ with it; of a LANDING row it is the one worker's who writes the landed copy.
 
 from dataclasses import replace
 
-from s3shunt.model import Entry, Event, Place, Recall, RecallState, State, Step, Swap
-from s3shunt.policy.archive import Hold
+from s3shunt.model import Entry, Event, Job, Place, Recall, RecallState, State, Step, Swap
+from s3shunt.policy.archive import Hold, Use
 from s3shunt.policy.expiry import expire_job, queue, until
+from s3shunt.policy.record import name
 
 
 def overtaken(row: Entry | None, recall: Recall) -> bool:
@@ -40,7 +41,24 @@ def landing(row: Entry, recall: Recall, place: Place, hold: Hold) -> Step | None
     return Step(
         swaps=(Swap(row, replace(row, state=State.LANDING, token=hold.token, lease=hold.lease)),),
         recalls=(replace(recall, state=RecallState.READY, place=place),),
+        jobs=(_orphan_job(row, place, hold.lease),),
     )
+
+
+def use(row: Entry | None, place: Place) -> Use:
+    """What a landed copy is good for; while its lander holds the row it may yet be published."""
+    if row is None:
+        return Use.NONE
+    if row.place == place:
+        return Use.KEPT
+    writing = row.state is State.LANDING and row.token == place.name.rpartition("/")[2]
+    return Use.OPEN if writing or row.state is State.DELETED else Use.NONE
+
+
+def _orphan_job(row: Entry, place: Place, due: int) -> Job:
+    """Looks for what is left of a lander who died, or was overtaken, before an entry stood on it."""
+    payload = {"store": place.store, "name": place.name, **name(row.ref)}
+    return Job(kind="discard", dedupe=f"landing {place.store} {place.name}", payload=payload, due=due)
 
 
 def landed(row: Entry, recall: Recall, place: Place, hold: Hold, day: int) -> Step | None:
@@ -55,6 +73,7 @@ def landed(row: Entry, recall: Recall, place: Place, hold: Hold, day: int) -> St
         swaps=(Swap(row, fresh),),
         recalls=(replace(recall, state=RecallState.LANDED, place=place, reason=""),),
         jobs=(expire_job(fresh, end),),
+        released=(("discard", _orphan_job(row, place, 0).dedupe),),
         events=(event,),
     )
 
@@ -85,6 +104,11 @@ def cancelled(row: Entry, recall: Recall, now: int) -> Step | None:
         return None
     ended = replace(recall, state=RecallState.CANCELLED, reason="cancelled")
     return Step(swaps=step.swaps, recalls=(ended,), released=(("recall", recall.id),))
+
+
+def forsaken(recall: Recall) -> Recall:
+    """Nobody waits for it any more."""
+    return replace(recall, state=RecallState.CANCELLED, reason="the object was overwritten or deleted")
 
 
 def missing(row: Entry, recall_id: str, now: int) -> Step | None:

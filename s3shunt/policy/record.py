@@ -13,6 +13,8 @@ from fnmatch import fnmatchcase
 from s3shunt.model import STORE_IS_TRUTH, Entry, Facts, Intent, Job, ObjectRef, Policy, Recall, RecallState, State, Step, Swap
 
 ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
+SKEW = 60_000
+"""How far the store's clock may be behind ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,17 @@ class Written:
 
 
 def begin(row: Entry | None, intent: Intent) -> Step | Wait:
-    """Before the first byte goes to the store. A key nobody knew gets a placeholder row, so that writers count."""
+    """Before the first byte goes to the store. A key nobody knew gets a placeholder row, so that writers count.
+
+    The intent that is opened names the row it is counted on, whatever version the client wrote to.
+    """
     if row is None:
         placeholder = Entry(ref=replace(intent.ref, version="null"), writers=1)
-        return Step(swaps=(Swap(None, placeholder),), opened=(replace(intent, generation=0),))
+        return Step(swaps=(Swap(None, placeholder),), opened=(replace(intent, ref=placeholder.ref, generation=0),))
     if row.state is State.EVICTING:
         return Wait(row.lease or intent.started)
-    return Step(swaps=(Swap(row, replace(row, writers=row.writers + 1)),), opened=(replace(intent, generation=row.generation),))
+    counted = replace(intent, ref=row.ref, generation=row.generation)
+    return Step(swaps=(Swap(row, replace(row, writers=row.writers + 1)),), opened=(counted,))
 
 
 def finish(
@@ -78,7 +84,7 @@ def tombstone(row: Entry, intent: Intent) -> Step | Wait:
     if row.state in (State.EVICTING, State.DELETED):
         return begin(row, intent)  # wait; or join the DELETE that is under way
     hidden = replace(row, state=State.DELETED, generation=row.generation + 1, writers=row.writers + 1)
-    return Step(swaps=(Swap(row, hidden),), opened=(replace(intent, generation=hidden.generation, before=row),))
+    return Step(swaps=(Swap(row, hidden),), opened=(replace(intent, ref=row.ref, generation=hidden.generation, before=row),))
 
 
 def forget(row: Entry, intent: Intent, policies: Sequence[Policy], now: int, recall: Recall | None = None) -> Step:
@@ -117,7 +123,9 @@ def hidden(row: Entry) -> Step:
     return Step(swaps=(Swap(row, replace(row, current=False)),))
 
 
-def sweep(row: Entry | None, intent: Intent, seen: Written | None, policies: Sequence[Policy], now: int) -> Step | Wait:
+def sweep(
+    row: Entry | None, intent: Intent, seen: Written | None, policies: Sequence[Policy], now: int, *, current: Entry | None = None
+) -> Step | Wait:
     """An intent outlived its lease: ``seen`` is what the store holds. Finish what was written, or drop it.
 
     ``row`` is the row the intent was counted on.
@@ -128,13 +136,18 @@ def sweep(row: Entry | None, intent: Intent, seen: Written | None, policies: Seq
         return Wait(row.lease or now)
     if intent.before is not None:
         return _sweep_delete(row, intent, seen, policies, now)
-    if seen is None or row.generation > intent.generation or _known(row, seen):
+    if seen is None or row.generation > intent.generation or _known(row, seen) or _older(intent, seen):
         return abandon(row, intent)
-    return finish(row, intent, seen, policies)
+    return finish(row, intent, seen, policies, current=current)
 
 
 def _known(row: Entry, seen: Written) -> bool:
     return row.facts is not None and seen.facts.fingerprint == row.facts.fingerprint
+
+
+def _older(intent: Intent, seen: Written) -> bool:
+    """Whether what the store holds was there before this write began; the two clocks may differ a little."""
+    return seen.facts.last_modified + SKEW < intent.started
 
 
 def _sweep_delete(row: Entry, intent: Intent, seen: Written | None, policies: Sequence[Policy], now: int) -> Step:
@@ -233,11 +246,11 @@ def _discards(row: Entry, policies: Sequence[Policy], now: int) -> tuple[Job, ..
     """The landed copy goes at once; the archive's copy when its retention has passed."""
     jobs = []
     if row.place is not None:
-        payload = {"store": row.place.store, "name": row.place.name}
+        payload = {"store": row.place.store, "name": row.place.name, **name(row.ref)}
         jobs.append(Job(kind="discard", dedupe=f"place {row.place.store} {row.place.name}", payload=payload, due=now))
     if row.archive and row.archive_id:
         policy = next((policy for policy in policies if policy.archive == row.archive and matches(policy, row.ref)), None)
-        payload = {"archive": row.archive, "archive_id": row.archive_id}
+        payload = {"archive": row.archive, "archive_id": row.archive_id, **name(row.ref)}
         due = now + (policy.retain if policy else 0)
         jobs.append(Job(kind="discard", dedupe=f"copy {row.archive} {row.archive_id}", payload=payload, due=due))
     return tuple(jobs)
