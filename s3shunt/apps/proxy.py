@@ -1,0 +1,203 @@
+"""Where the corridor ends: forwards to the store that speaks S3, re-signed and streamed.
+
+A request without a decision of ``grants``, or with one about something else, is refused. The
+path goes out from the decided bucket, key and version alone; of query and headers only what S3
+knows goes on (``protocol/headers``), each query parameter once. It is signed as the caller's
+account: with the store key of his key record, or with the account's in
+``[store:NAME] credentials``. An archive class is never sent. A copy source is written anew from
+the decided one.
+
+Bodies stream both ways; nothing is read before the checks are done, so a refused upload never
+gets its ``100 Continue``. Uploads go on with their length and ``UNSIGNED-PAYLOAD``, once they are
+verified to the last byte: a body that is cut or wrong cuts the upload. One of unknown length
+(``Transfer-Encoding: chunked`` without ``x-amz-decoded-content-length``) is first kept, up to
+``spool`` bytes in memory and up to ``spool_limit`` in a file under ``state``; beyond
+that it is refused with MissingContentLength.
+
+The store's answers go back as they are, its 5xx too, under our request id. A store that cannot
+be reached, breaks off before its answer, redirects, or does not accept our
+signature is 503 ServiceUnavailable with ``Retry-After``; one that breaks off in the middle breaks the
+client's connection. Idempotent requests are tried three times before that. ``response-*``
+parameters are for signed requests only.
+
+It ends a pipeline, behind ``grants``.
+
+    [app:proxy]
+    use = egg:s3shunt#proxy
+    store = main
+"""
+
+import logging
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import IO
+
+from s3shunt import config, green, relay, wsgi
+from s3shunt.config import duration, number, option, size, word
+from s3shunt.connect import House
+from s3shunt.context import Decision
+from s3shunt.model import Identity, ObjectRef
+from s3shunt.protocol import addressing, delete, headers, operations, sigv4
+from s3shunt.protocol.errors import AccessDenied, InvalidRequest, MissingContentLength, ServiceUnavailable
+from s3shunt.protocol.operations import Body
+from s3shunt.relay import Answer, Head, Limits, Relay
+from s3shunt.wsgi import Request, Response, document
+
+log = logging.getLogger(__name__)
+
+FORWARDED = (operations.SUBRESOURCES | operations.PARAMETERS) - {"versionId", "x-id"}
+OUR_FAULT = re.compile(rb"<Code>(SignatureDoesNotMatch|InvalidAccessKeyId|AuthorizationHeaderMalformed|RequestTimeTooSkewed)</Code>")
+"""What a store says when our own credential or clock is wrong; no client can mend that."""
+
+
+@dataclass(frozen=True)
+class Options:
+    store: str = option(word, "main", help="The [store:NAME] that requests go to; it must speak S3 over HTTP.")
+    connect: int = option(duration, "2s", help="How long to wait for a connection to the store.")
+    response: int = option(duration, "60s", help="How long to wait for the head of the store's answer.")
+    gap: int = option(duration, "30s", help="How long a transfer may stand still.")
+    connections: int = option(number, "1024", help="Connections to the store; beyond that clients get SlowDown.")
+    cafile: Path | None = option(config.path, "", help="Certificates to check the store's TLS certificate with; empty: the system's.")
+    spool: int = option(size, "1M", help="Up to how many bytes an upload of unknown length is kept in memory.")
+    spool_limit: int = option(size, "1G", help="Up to how many bytes an upload of unknown length is taken at all.")
+
+
+class Proxy:
+    def __init__(self, options: Options, house: House) -> None:
+        self.options = options
+        self.house = house
+        self.upstream = house.upstream(options.store)
+        limits = Limits(connect=options.connect, response=options.response, gap=options.gap, connections=options.connections)
+        cafile = str(options.cafile) if options.cafile else None
+        self.relay = Relay(self.upstream.endpoint, limits, cafile=cafile, timer=house.clock)
+
+    def __call__(self, request: Request) -> Response:
+        decision = decided(request)
+        fields = [*headers.to_store(request.fields.items()), *_copy_source(request)]
+        query = _query(request, decision)
+        length, payload, body = self._body(request)
+        if request.method in ("PUT", "POST"):
+            fields.append(("content-length", str(length)))
+        head = relay.sign(
+            Head(request.method, path(request.ref), fields, length), query, host=self.relay.host, region=self.upstream.region,
+            credential=self._credential(decision.identity), now=self.house.clock.now(), payload=payload,
+        )  # fmt: skip
+        answer = self.relay.send(head, body, retry=request.operation.retry)
+        request.context.upstream_status, request.context.upstream_attempts = answer.status, answer.attempts
+        return _answered(answer)
+
+    def _credential(self, identity: Identity) -> tuple[str, str]:
+        if identity.store_access_key and identity.store_secret_key:
+            return identity.store_access_key, identity.store_secret_key
+        return self.upstream.credential(identity.account)
+
+    def _body(self, request: Request) -> tuple[int, str, Iterable[bytes]]:
+        """Length, payload hash for the signature, and the bytes."""
+        kind = request.operation.body
+        if kind is Body.NONE:
+            return 0, sigv4.EMPTY_SHA256, ()
+        if kind is not Body.BYTES:
+            data = document(request)
+            return len(data), sha256(data).hexdigest(), [data] if data else []
+        body = request.input
+        if body.length is None:
+            length, kept = self._spooled(body)
+            return length, sigv4.UNSIGNED, kept
+        if body.length == 0:
+            return 0, sigv4.EMPTY_SHA256, list(body)  # reading nothing verifies it, before the head goes out
+        return body.length, sigv4.UNSIGNED, body
+
+    def _spooled(self, body: wsgi.Body) -> tuple[int, Iterator[bytes]]:
+        """A body of unknown length, kept until its length is known and it is verified."""
+        folder = self.house.state / "spool"
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as kept:
+            file = kept.enter_context(tempfile.SpooledTemporaryFile(max_size=self.options.spool, dir=str(folder)))
+            for data in body:
+                if file.tell() + len(data) > self.options.spool_limit:
+                    raise MissingContentLength
+                green.offload(file.write, data)
+            kept.pop_all()
+        return file.tell(), _unspooled(file)
+
+
+def _unspooled(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        file.seek(0)
+        while data := green.offload(file.read, wsgi.Body.CHUNK):
+            yield data
+
+
+def decided(request: Request) -> Decision:
+    """The decision that allows exactly this request. Raises AccessDenied without one."""
+    decision, ref = request.context.decision, request.ref
+    if decision is None or decision.operation != request.operation or _whole(decision.ref) != _whole(ref):
+        log.error("request %s: %s %s without a decision for it", request.context.request_id, request.method, ref)
+        raise AccessDenied
+    allowed = {_whole(target) for target in decision.targets}
+    if decision.denied or not {_whole(target) for target in _named(request)} <= allowed:
+        log.error("request %s: %s %s names what was not allowed", request.context.request_id, request.operation, ref)
+        raise AccessDenied
+    return decision
+
+
+def _whole(ref: ObjectRef) -> ObjectRef:
+    """Doors may pin a version; rights are those of the key."""
+    return replace(ref, version=None)
+
+
+def _named(request: Request) -> list[ObjectRef]:
+    """Everything the request touches beyond its target."""
+    source = _source(request)
+    named = delete.targets(document(request), request.ref) if request.operation.name == "DeleteObjects" else ()
+    return [*named, *([source] if source else [])]
+
+
+def _source(request: Request) -> ObjectRef | None:
+    if "copy" not in request.operation.subresource.split():
+        return None
+    return replace(addressing.copy_source(request.fields["x-amz-copy-source"]), account=request.ref.account)
+
+
+def path(ref: ObjectRef) -> str:
+    """Path style, encoded as it is signed; the only place where an upstream path is made."""
+    return addressing.escape(f"/{ref.bucket}/{ref.key}" if ref.key else f"/{ref.bucket}")
+
+
+def _copy_source(request: Request) -> list[tuple[str, str]]:
+    source = _source(request)
+    if source is None:
+        return []
+    version = f"?versionId={addressing.escape(source.version)}" if source.version else ""
+    return [("x-amz-copy-source", path(source) + version)]
+
+
+def _query(request: Request, decision: Decision) -> list[tuple[str, str]]:
+    """What the store is asked, each parameter once: of a repeated one the first, which was decided on."""
+    query = [(name, value) for name, value in request.parameters.items() if name in FORWARDED]
+    if decision.identity.anonymous and any(name.startswith("response-") for name, _ in query):
+        raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
+    return [*query, ("versionId", request.ref.version)] if request.ref.version else query
+
+
+def _answered(answer: Answer) -> Response:
+    status, body = answer.status, answer.body
+    if 300 <= status < 400 and status != 304:
+        body.close()
+        log.error("the store redirects (%d): its address or region is wrong", status)
+        raise ServiceUnavailable(retry_after=60)
+    pieces: Iterable[bytes] = body
+    if status in (400, 403):
+        pieces = [wsgi.taken(Response(app_iter=body))]
+        if fault := OUR_FAULT.search(pieces[0]):
+            log.error("the store does not accept our signature: %s", fault[1].decode())
+            raise ServiceUnavailable(retry_after=60)
+    return Response(status=f"{status} {answer.reason}".strip(), headerlist=headers.from_store(answer.fields), app_iter=pieces)
+
+
+factory = wsgi.app_factory(Proxy, Options, "app:proxy")
