@@ -144,6 +144,12 @@ class Request(webob.BaseRequest):
         self.__dict__.update(input_body=body, input_source=body)
 
     @property
+    def taken(self) -> int:
+        """Bytes of the body that were read from the wire."""
+        wire: Body | None = self.__dict__.get("wire_body")
+        return 0 if wire is None else wire.taken
+
+    @property
     def read_to_end(self) -> bool:
         """Whether nothing of the body is left on the wire."""
         wire: Body | None = self.__dict__.get("wire_body")
