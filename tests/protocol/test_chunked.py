@@ -41,9 +41,10 @@ def chain(seed=SIGNED_SEED):
 
 
 def written(chunks, signatures, trailer=b""):
-    pairs = zip(chunks, signatures, strict=True)
-    lines = [b"%x;chunk-signature=%s\r\n" % (len(data), signature.encode()) + (data + b"\r\n" if data else b"") for data, signature in pairs]
-    return b"".join([*lines, trailer, b"\r\n"])
+    body = b""
+    for data, signature in zip(chunks, signatures, strict=True):
+        body += b"%x;chunk-signature=%s\r\n" % (len(data), signature.encode()) + (data + b"\r\n" if data else b"")
+    return body + trailer + b"\r\n"
 
 
 def signed(chunks, seed=SIGNED_SEED, trailer=None):
