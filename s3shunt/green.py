@@ -37,6 +37,15 @@ def hub() -> bool:
     return _eventlet or patched()
 
 
+def on_hub() -> bool:
+    """Whether the caller is a green thread, so that what blocks it blocks all; False within ``offload``."""
+    if not hub():
+        return False
+    from eventlet import tpool
+
+    return tpool.threading.current_thread() not in tpool._threads  # noqa: SLF001  # as tpool itself tells
+
+
 def offload(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call what blocks (SQL, files, boto3) without blocking others; its exceptions come back as they are."""
     if not hub():

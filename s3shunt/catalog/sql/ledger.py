@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, or_, select, update
 
 from s3shunt.catalog.sql import rows, schema
 from s3shunt.catalog.sql.database import Conflict, Database

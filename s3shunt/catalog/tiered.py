@@ -1,0 +1,172 @@
+"""The catalog as doors read it: this process's memory, then the index, then the database.
+
+After a write was answered no process gives the old answer later than a second,
+and what the index loses is only slower. While the index or the link to it is
+away, everything is asked of the database.
+
+``find`` may be called from a green thread: it waits for nothing but green
+sockets and offloaded calls. ``commit`` blocks as the database does.
+"""
+
+import logging
+import os
+from typing import Any
+
+from s3shunt import green
+from s3shunt.model import Entry, ObjectRef, Step
+from s3shunt.policy.recent import Recent, Unknown, name, touched
+from s3shunt.ports import Catalog, Hit, Truth
+from s3shunt.protocol.errors import ServiceUnavailable
+
+log = logging.getLogger(__name__)
+
+CAPACITY = 100_000
+PROBE = 0.1  # seconds between two probes of the link
+DRAIN = 0.25  # seconds between two looks at the outbox
+OVERDUE = 200  # milliseconds after which anybody publishes what its writer did not
+DELAY = 1.0  # seconds an answer waits whose change was not published: by then others did, or believe nothing any more
+RECONNECT = 0.5
+BATCH = 1000
+AHEAD = 3_600_000  # no clock of a writer is further ahead than this
+
+
+class TieredCatalog:
+    """Everything that is not here is the database's own (``renew``, ``bucket``, ``claim`` ...)."""
+
+    def __init__(self, truth: Truth, index: Any, house: Any) -> None:
+        self._truth = truth
+        self._index = index
+        self._clock = house.clock
+        self.recent = Recent(CAPACITY)
+        self._open = False  # the index may be read: the link stands, and no publish row was open behind it
+        self._followers: dict[int, object] = {}  # by process: forked ones each have their own link
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._truth, attribute)
+
+    def find(self, ref: ObjectRef) -> Entry | None:
+        asked, now = name(ref), self._clock.monotonic()
+        found = self.recent.look(asked, now)
+        if not isinstance(found, Unknown):
+            return found
+        self._follow()
+        ticket = self.recent.begin(asked, now)
+        if ticket is None:
+            return self._read(ref)
+        try:
+            entry = self._read(ref)
+            self.recent.keep(asked, ticket, entry, self._clock.monotonic())
+        finally:
+            self.recent.end(asked, ticket)
+        return entry
+
+    def find_truth(self, ref: ObjectRef) -> Entry | None:
+        return green.offload(self._truth.find, ref)
+
+    def _read(self, ref: ObjectRef) -> Entry | None:
+        if not self._open:
+            return self.find_truth(ref)
+        found = self._index.get(ref)
+        if isinstance(found, Hit):
+            return found.entry
+        entry = self.find_truth(ref)
+        if found.ticket:
+            self._index.fill(ref, entry, found.ticket)
+        return entry
+
+    def commit(self, step: Step) -> bool:
+        if not green.offload(self._truth.commit, step):
+            return False
+        changed = [swap.new.ref if swap.new else swap.old.ref for swap in step.swaps if swap.new or swap.old]
+        if changed:
+            self._publish(changed)
+        return True
+
+    def _publish(self, changed: list[ObjectRef]) -> None:
+        """The row in the outbox stays until a drain: to forget twice is to forget once."""
+        self._forget(changed)
+        try:
+            self._index.publish(*changed)
+        except ServiceUnavailable:
+            self._wait(DELAY)
+
+    def _forget(self, changed: list[ObjectRef]) -> None:
+        for ref in changed:
+            self.recent.forget(*touched(ref))
+
+    def scan(self, *args: Any, **kwargs: Any) -> list[Entry]:
+        return self._truth.scan(*args, **kwargs)
+
+    def select(self, **kwargs: Any) -> list[Entry]:
+        return self._truth.select(**kwargs)
+
+    def history(self, ref: ObjectRef) -> list[Entry]:
+        return self._truth.history(ref)
+
+    def drain(self, now: int, older_than: int = OVERDUE) -> int:
+        """Publish what its writers left in the outbox; how many rows went, BATCH at most. Raises ServiceUnavailable."""
+        rows = green.offload(self._truth.publishes, now - older_than, BATCH)
+        if rows:
+            changed = [what.ref if isinstance(what, Entry) else what for _, what in rows]
+            self._forget(changed)
+            self._index.publish(*changed)
+            green.offload(self._truth.published, *[id_ for id_, _ in rows])
+        return len(rows)
+
+    # The link
+
+    def _follow(self) -> None:
+        """See to it that this process hears of changes. Within a thread pool there is no one to listen: the next green caller will."""
+        mine, process = object(), os.getpid()
+        if process in self._followers or (green.hub() and not green.on_hub()):
+            return
+        if self._followers.setdefault(process, mine) is mine:
+            self._let_go()
+            green.spawn(self._for_ever)
+
+    def _for_ever(self) -> None:
+        while True:
+            try:
+                with self._index.listen() as link:
+                    self._stand(link)
+            except ServiceUnavailable as error:
+                log.debug("the index is away: %s", error)
+            self._let_go()
+            green.sleep(RECONNECT)
+
+    def _stand(self, link: Any) -> None:
+        """Until the link breaks."""
+        while self.drain(self._clock.now(), -AHEAD) >= BATCH:
+            self._hear(link)
+        drained = self._clock.monotonic()
+        while True:
+            self._hear(link)
+            self._open = True
+            if self._clock.monotonic() - drained >= DRAIN:
+                self._drain_quietly()
+                drained = self._clock.monotonic()
+            green.sleep(PROBE)
+
+    def _hear(self, link: Any) -> None:
+        probed = self._clock.monotonic()
+        self.recent.forget(*link.heard())
+        self.recent.believe(probed)
+
+    def _drain_quietly(self) -> None:
+        try:
+            self.drain(self._clock.now())
+        except ServiceUnavailable as error:
+            log.debug("the outbox is left for later: %s", error)
+
+    def _let_go(self) -> None:
+        self._open = False
+        self.recent.lose()
+
+    def _wait(self, seconds: float) -> None:
+        if green.on_hub():
+            green.sleep(seconds)
+        else:
+            self._clock.sleep(seconds)
+
+
+_: type[Catalog] = TieredCatalog
