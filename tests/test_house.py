@@ -123,3 +123,45 @@ def test_handlers_are_narrow(path):
         if isinstance(node, ast.ExceptHandler) and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
     ]
     assert len(broad) <= allowed.get(name_of(path), 0), f"broad handlers at lines {broad}"
+
+
+GROUPS = {
+    "paste.filter_factory": "filters",
+    "paste.app_factory": "apps",
+    "s3shunt.jobs": "jobs",
+    "s3shunt.catalogs": "catalog",
+    "s3shunt.indexes": "catalog",
+    "s3shunt.keys": "catalog",
+    "s3shunt.stores": "stores",
+    "s3shunt.evictors": "stores",
+    "s3shunt.archives": "archives",
+}
+POINTS = [point for group in GROUPS for point in entry_points(group=group) if point.value.startswith("s3shunt.")]
+USED_IN_INIS = {"paste.filter_factory": "use = egg:s3shunt#{}", "paste.app_factory": "use = egg:s3shunt#{}", "s3shunt.jobs": "[job:{}]"}
+
+
+def of_point(point):
+    return f"{point.group}:{point.name}"
+
+
+@pytest.mark.parametrize("point", POINTS, ids=of_point)
+def test_everything_in_the_box_can_be_loaded(point):
+    assert point.load()
+
+
+@pytest.mark.parametrize("point", POINTS, ids=of_point)
+def test_everything_in_the_box_is_on_the_map(point):
+    assert f"`{point.name}`" in (ROOT / "docs/map.md").read_text() or point.name == "tiered"
+
+
+@pytest.mark.parametrize("point", [p for p in POINTS if p.group in USED_IN_INIS], ids=of_point)
+def test_every_door_app_and_job_stands_in_an_ini(point):
+    wanted = USED_IN_INIS[point.group].format(point.name)
+    assert any(wanted in path.read_text().splitlines() for path in (ROOT / "etc").glob("*.ini"))
+
+
+@pytest.mark.parametrize("room_name", ["filters", "apps", "jobs"])
+def test_every_file_of_these_rooms_is_in_the_box(room_name):
+    listed = {point.value.partition(":")[0].split(".")[2] for point in POINTS if GROUPS[point.group] == room_name}
+    units = {unit(path) for path in FILES if room(path) == room_name} - {"__init__", "runner"}
+    assert units == listed
