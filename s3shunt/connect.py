@@ -35,6 +35,8 @@ class House:
     def __init__(self, ini: Ini, timer: clock.Clock = clock.wall) -> None:
         self.ini = ini
         self.clock = timer
+        self.draining = False
+        """Set by the server when the process finishes its last requests."""
         self._made: dict[tuple[str, str], Any] = {}
         self._lock = threading.RLock()
 
