@@ -43,6 +43,15 @@ class Response(webob.Response):
 
     default_content_type = None
 
+    @property
+    def app_iter(self) -> Any:
+        """The body. WebOb would drop Content-Length when it is replaced; here what is said stays said."""
+        return self._app_iter
+
+    @app_iter.setter
+    def app_iter(self, body: Any) -> None:
+        self._app_iter = body
+
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         start_response(self.status, self.headerlist)
         if environ["REQUEST_METHOD"] == "HEAD":
