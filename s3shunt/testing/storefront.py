@@ -70,7 +70,7 @@ class Storefront:
 
     def do_CreateBucket(self, request: Request) -> Response:
         self.buckets.setdefault(self._bucket(request.ref), {})
-        return Response(status=200, headerlist=[("Location", f"/{request.ref.bucket}"), ("Content-Length", "0")])
+        return empty(200, ("Location", f"/{request.ref.bucket}"))
 
     def do_HeadBucket(self, request: Request) -> Response:
         return empty(200)
@@ -120,16 +120,14 @@ class Storefront:
         if status == 412:
             raise s3.PreconditionFailed
         if status == 304:
-            return Response(status=304, headerlist=[("ETag", facts.etag)])
+            return Response(status=304, headerlist=[("ETag", facts.etag)], app_iter=[])
         fields = head_fields(facts) + list(_version(held, self.store.versioned(request.ref.bucket)))
         part = ranges.parse(request.headers.get("range"), facts.size)
         if part is not None:
             fields.append(("Content-Range", ranges.content_range(*part, facts.size)))
             body = body[part[0] : part[1]]
         fields.append(("Content-Length", str(len(body))))
-        answer = Response(status=206 if part else 200, headerlist=fields)
-        answer.app_iter = [] if request.method == "HEAD" else [body]
-        return answer
+        return Response(status=206 if part else 200, headerlist=fields, app_iter=[] if request.method == "HEAD" else [body])
 
     def do_DeleteObject(self, request: Request) -> Response:
         versioned = self.store.versioned(request.ref.bucket)
@@ -293,10 +291,8 @@ def _modified(facts: Facts) -> str:
 
 def xml(inner: str) -> Response:
     body = f'<?xml version="1.0" encoding="UTF-8"?>\n{inner}'.encode()
-    answer = Response(status=200, headerlist=[("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
-    answer.app_iter = [body]
-    return answer
+    return Response(headerlist=[("Content-Type", "application/xml"), ("Content-Length", str(len(body)))], app_iter=[body])
 
 
 def empty(status: int, *fields: tuple[str, str]) -> Response:
-    return Response(status=status, headerlist=[*fields, *([] if status == 204 else [("Content-Length", "0")])])
+    return Response(status=status, headerlist=[*fields, *([] if status == 204 else [("Content-Length", "0")])], app_iter=[])
