@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import groupby
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from s3shunt.catalog.memory import MemoryCatalog
+from s3shunt.config import Ini
 from s3shunt.connect import House
 from s3shunt.filters.listing import Listing, Options
 from s3shunt.model import Entry, Facts, Identity, Interest, ObjectRef, State, Step, Swap
@@ -88,8 +90,6 @@ class Store:
 def site(tmp_path, store, rows, page=None):
     """The door between a client and a scripted store."""
     (tmp_path / "s.ini").write_text(f"[DEFAULT]\nstate = {tmp_path}\n")
-    from s3shunt.config import Ini
-
     house = House(Ini(tmp_path / "s.ini", environ={}), HandClock())
     catalog = MemoryCatalog()
     house.put("catalog", "main", catalog)
@@ -420,23 +420,44 @@ def oracle(keys, prefix, delimiter, after):
     return shown
 
 
-@settings(max_examples=250, deadline=None)
-@given(
-    world=st.dictionaries(KEYS, PLACES, max_size=25), again=st.booleans(), kind=st.sampled_from(Kind),
-    prefix=st.sampled_from(["", "", "a", "a/", "/", "\U0001f600"]), delimiter=st.sampled_from(["", "/", "/", "//", "b", "\U0001f600"]),
-    limit=st.integers(1, 7), after=st.just("") | KEYS, encoded=st.booleans(),
-)  # fmt: skip
-def test_store_and_catalog_together_list_like_one_store(tmp_path_factory, world, again, kind, prefix, delimiter, limit, after, encoded):
+def lists_like_one_store(tmp, world, again, kind, prefix, delimiter, limit, after, encoded):
     items, rows, keys = split(world)
     if kind is Kind.VERSIONS:
         items = [replace(one, version="null", latest=True) for one in items]
-    door = site(tmp_path_factory.getbasetemp(), Store(items, again), rows)
+    door = site(tmp, Store(items, again), rows)
     start = {Kind.V1: "marker", Kind.V2: "start-after", Kind.VERSIONS: "key-marker"}[kind]
     parameters = {"prefix": prefix, "delimiter": delimiter, "max-keys": str(limit), start: after}
     listed = walk(door, kind, **parameters, **({"encoding-type": "url"} if encoded else {}))
 
     assert [listing_xml.name(one) for one in sorted_pages(listed)] == oracle(keys, prefix, delimiter, after)
     assert all(one.latest for one in listed if kind is Kind.VERSIONS and not isinstance(one, str))
+
+
+PREFIXES = ["", "", "a", "a/", "/", "\U0001f600"]
+DELIMITERS = ["", "/", "/", "//", "b", "\U0001f600"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    world=st.dictionaries(KEYS, PLACES, max_size=25), again=st.booleans(), kind=st.sampled_from(Kind),
+    prefix=st.sampled_from(PREFIXES), delimiter=st.sampled_from(DELIMITERS),
+    limit=st.integers(1, 7), after=st.just("") | KEYS, encoded=st.booleans(),
+)  # fmt: skip
+def test_store_and_catalog_together_list_like_one_store(tmp_path_factory, world, again, kind, prefix, delimiter, limit, after, encoded):
+    lists_like_one_store(tmp_path_factory.getbasetemp(), world, again, kind, prefix, delimiter, limit, after, encoded)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_crowded_buckets_list_like_one_store(tmp_path, seed):
+    """Fewer letters and more keys than hypothesis likes to draw: prefixes full of hidden and archived keys."""
+    chance = Random(seed)
+    for _ in range(100):
+        keys = {"".join(chance.choices("ab//\U0001f600\uff5e", k=chance.randint(1, 5))) for _ in range(chance.randint(1, 30))}
+        few = chance.sample(["online", "hinted", "archived", "shadowed", "restored", "tombstone", "gone", "evicting", "evicted"], 3)
+        world = {key: chance.choice(few) for key in sorted(keys)}
+        kind, after = chance.choice(list(Kind)), chance.choice(["", "", *world])
+        prefix, delimiter = chance.choice(PREFIXES), chance.choice(DELIMITERS)
+        lists_like_one_store(tmp_path, world, chance.random() < 0.5, kind, prefix, delimiter, chance.randint(1, 7), after, encoded=False)
 
 
 def sorted_pages(listed):
@@ -450,7 +471,7 @@ def sorted_pages(listed):
 @settings(max_examples=150, deadline=None)
 @given(
     world=st.dictionaries(
-        st.sampled_from(["a", "a/b", "a/c", "b", "\U0001f600", "\uff5e"]),
+        st.sampled_from(["a", "a/b", "a/c", "a\U0010ffffz", "b", "\U0001f600", "\uff5e"]),
         st.lists(st.sampled_from(["store", "marker", "archived"]), min_size=1, max_size=6), max_size=5,
     ),
     limit=st.integers(1, 5), delimiter=st.sampled_from(["", "/"]),
