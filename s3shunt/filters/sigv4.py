@@ -23,7 +23,7 @@ Stands behind ``virtual_host`` and before ``grants``.
     region = us-east-1
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -46,6 +46,9 @@ from s3shunt.protocol.errors import (
 )
 from s3shunt.protocol.sigv4 import Credential, Sent
 from s3shunt.wsgi import Body, Handler, Request, Response
+
+NOTHING = (sigv4.EMPTY_SHA256, sigv4.UNSIGNED)
+"""What may be signed of a body that is not there."""
 
 UNKNOWN_FOR = 1000
 """Milliseconds for which a key is taken to be unknown, or its source to be down."""
@@ -88,10 +91,7 @@ class SigV4:
             return self.forward(request)
         key = self._admit(request, headers, credential)
         request.context.identity = identity_of(key)
-        chain = chunked.Chain(
-            sigv4.signing_key(key.secret_key, credential.scope), credential.timestamp, credential.scope, credential.signature
-        )
-        guard(request, headers, credential.payload, chain, self.options.min_chunk)
+        guard(request, headers, credential.payload, lambda: chain_of(key, credential), self.options.min_chunk)
         return self.forward(request)
 
     def _admit(self, request: Request, headers: Mapping[str, str], credential: Credential) -> Key:
@@ -135,6 +135,12 @@ def identity_of(key: Key) -> Identity:
         store_access_key=key.store_access_key,
         store_secret_key=key.store_secret_key,
     )
+
+
+def chain_of(key: Key, credential: Credential) -> chunked.Chain:
+    """Chunk signatures begin behind the request's own."""
+    signing_key = sigv4.signing_key(key.secret_key, credential.scope)
+    return chunked.Chain(signing_key, credential.timestamp, credential.scope, credential.signature)
 
 
 @lru_cache(maxsize=4096)
@@ -246,8 +252,10 @@ class Verified(Body):
         self._ended = True
 
 
-def guard(request: Request, headers: Mapping[str, str], payload: str, chain: chunked.Chain | None, minimum: int) -> None:
+def guard(request: Request, headers: Mapping[str, str], payload: str, chain: Callable[[], chunked.Chain] | None, minimum: int) -> None:
     """Put a verified body before the doors behind. An empty one is verified now: it has no byte to hold back."""
+    if request.body_length == 0 and payload in NOTHING and not any(map(promises, headers)):
+        return
     mode = chunked.mode(payload)
     if mode.signed and chain is None:
         raise AccessDenied("The chunks of a request that is not signed cannot be.")
@@ -260,12 +268,17 @@ def guard(request: Request, headers: Mapping[str, str], payload: str, chain: chu
         body = Verified(request.input, request.input.length, None, sums)
     else:
         length = chunked.decoded_length(headers)
-        decoder = chunked.Decoder(chain if mode.signed else None, names, length, minimum=minimum)
+        decoder = chunked.Decoder(chain() if chain and mode.signed else None, names, length, minimum=minimum)
         body = Verified(request.input, length, decoder, sums)
         reframe(request.environ, length)
     request.input = body
     if body.length == 0:
         body.read(1)
+
+
+@lru_cache(maxsize=4096)
+def promises(header: str) -> bool:
+    return header == "x-amz-trailer" or checksums.is_value(header)
 
 
 def reframe(environ: dict[str, Any], length: int | None) -> None:

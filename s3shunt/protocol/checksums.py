@@ -91,6 +91,7 @@ FACTORIES: dict[str, Callable[[], Checksum]] = {
 _SIZES = {name: len(make().digest()) for name, make in FACTORIES.items()}
 
 
+@lru_cache(maxsize=4096)
 def is_value(header: str) -> bool:
     """Whether a lower-case header carries a checksum of the body, known or not."""
     return header == "content-md5" or (header.startswith(PREFIX) and header not in _NOT_VALUES)

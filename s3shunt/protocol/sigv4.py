@@ -80,18 +80,9 @@ class Sent:
 
 
 def authorization(
-    method: str,
-    path: str,
-    query: Sequence[tuple[str, str]],
-    headers: Mapping[str, str],
-    payload_hash: str,
-    *,
-    access_key: str,
-    secret_key: str,
-    timestamp: str,
-    region: str = "us-east-1",
-    service: str = "s3",
-) -> str:
+    method: str, path: str, query: Sequence[tuple[str, str]], headers: Mapping[str, str], payload_hash: str, *,
+    access_key: str, secret_key: str, timestamp: str, region: str = "us-east-1", service: str = "s3",
+) -> str:  # fmt: skip
     """The value of the Authorization header; all ``headers`` (lower-case names, host and x-amz-date among them) are signed.
 
     ``path`` is percent-encoded as it will be sent, ``query`` holds decoded pairs.
@@ -211,6 +202,7 @@ def check_algorithm(name: str) -> None:
     raise InvalidArgument("Unsupported Authorization Type", ArgumentName="Authorization")
 
 
+@lru_cache(maxsize=4096)
 def scope_of(text: str, malformed: type[S3Error]) -> tuple[str, Scope]:
     """Access key and scope of ``key/date/region/service/aws4_request``."""
     parts = text.rsplit("/", 4)
@@ -219,6 +211,7 @@ def scope_of(text: str, malformed: type[S3Error]) -> tuple[str, Scope]:
     return parts[0], Scope(parts[1], parts[2], parts[3])
 
 
+@lru_cache(maxsize=4096)
 def names_of(text: str, malformed: type[S3Error]) -> tuple[str, ...]:
     """The signed header names, sorted."""
     names = text.split(";")
@@ -227,6 +220,7 @@ def names_of(text: str, malformed: type[S3Error]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+@lru_cache(maxsize=4096)
 def moment(text: str) -> int:
     """Milliseconds of ``YYYYMMDDTHHMMSSZ``. Raises ValueError."""
     digits = text[:8] + text[9:15]
