@@ -8,6 +8,7 @@ import click
 from s3shunt import config, connect
 from s3shunt.cli import say, walk
 from s3shunt.config import ConfigError, Ini
+from s3shunt.model import ObjectRef
 from s3shunt.protocol.errors import S3Error
 
 
@@ -93,9 +94,9 @@ def _asked(kind: str, make: Any, name: str) -> str:
         elif kind == "keys":
             adapter.all()
         elif kind == "store":
-            adapter.usage()
+            adapter.head(ObjectRef("s3shunt-probe", "-"))
         else:
-            adapter.status([])
+            adapter.find(tag="s3shunt-probe")
     except (S3Error, ConfigError, OSError) as error:
         return f"{type(error).__name__}: {error}"
     return "ok"

@@ -1,6 +1,5 @@
 """An ini with every option of its sections written out, and the page of all options: both made from the declarations."""
 
-import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import Field
@@ -26,8 +25,26 @@ def expand(source: str, ini: Ini) -> str:
 
 
 def _blocks(source: str) -> list[list[str]]:
-    """The file cut at its blank lines."""
-    return [part.splitlines() for part in re.split(r"\n\s*\n", source.strip()) if part.strip()]
+    """The file cut at its blank lines, and above each header with the comments that lead to it."""
+    blocks: list[list[str]] = [[]]
+    for line in source.splitlines():
+        if not line.strip():
+            blocks.append([])
+            continue
+        if line.startswith("["):
+            blocks.append(_leading(blocks[-1]))
+        blocks[-1].append(line)
+    return [block for block in blocks if block]
+
+
+def _leading(block: list[str]) -> list[str]:
+    """The comments a block ends with, taken out of it."""
+    count = len(block)
+    while count and block[count - 1].startswith("#"):
+        count -= 1
+    taken = block[count:]
+    del block[count:]
+    return taken
 
 
 def _block(lines: list[str], ini: Ini) -> str:

@@ -1,0 +1,91 @@
+"""What check says of an ini: the walk, every option with secrets hidden, what should be known."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+from click.testing import CliRunner
+
+from s3shunt import config
+from s3shunt.cli import check, sample, walk
+from s3shunt.cli.main import cli
+from s3shunt.config import Ini, option
+
+
+def run(*words):
+    return CliRunner().invoke(cli, ["check", *map(str, words)])
+
+
+def test_every_section_is_shown_with_its_defaults(site):
+    said = run(site.ini).output
+    assert "[policy:films]\n    buckets = films\n    archive = tape\n" in said
+    assert "    evict = at once\n" in said
+
+
+def test_programs_get_one_document_a_line(site):
+    lines = [json.loads(line) for line in run(site.ini, "--json").stdout.splitlines()]
+    [policy] = [line["options"] for line in lines if line.get("section") == "policy:films"]
+    assert policy["classes"] == ["GLACIER", "DEEP_ARCHIVE"]
+
+
+def test_a_secret_is_not_shown():
+    @dataclass(frozen=True)
+    class Options:
+        pin: str = option(config.word, secret=True, help="")
+        name: str = option(config.word, help="")
+
+    shown = check._resolved(walk.Section("x", "y", Options, Options(pin="hunter2", name="me")))
+    assert shown == {"pin": "(hidden)", "name": "me"}
+
+
+def test_a_probe_says_what_answers(site):
+    lines = [json.loads(line) for line in run(site.ini, "--probe", "--json").stdout.splitlines()]
+    assert {line["probe"]: line["answer"] for line in lines if "probe" in line} == {
+        "catalog:main": "ok", "keys:main": "ok", "store:main": "ok", "store:landing": "ok", "archive:tape": "ok"
+    }  # fmt: skip
+
+
+def test_a_probe_of_what_is_not_there_fails(site):
+    site.ini.write_text(site.ini.read_text() + f"[store:gone]\nurl = s3+http://127.0.0.1:9\ncredentials = {site.state}/c\n")
+    (site.state / "c").write_text('{"": {"access_key": "a", "secret_key": "b"}}')
+    (site.state / "c").chmod(0o600)
+    done = run(site.ini, "--probe", "--json")
+    answers = {line.get("probe"): line.get("answer") for line in map(json.loads, done.stdout.splitlines())}
+    assert done.exit_code == 1
+    assert "ServiceUnavailable" in answers["store:gone"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("[catalog:short]\nurl = memory://\n", "forgets everything"),
+        ("[store:old]\nurl = s3+http://h\ncredentials = /c\nevict = unsafe\n", "[store:old] evicts by HEAD and DELETE"),
+    ],
+)
+def test_what_works_but_should_be_known_is_remarked(site, more, said):
+    site.ini.write_text(site.ini.read_text() + more)
+    assert said in run(site.ini).output
+
+
+def test_nothing_is_connected_without_probe(site):
+    (site.state / "catalog.db").unlink()
+    assert run(site.ini).exit_code == 0
+    assert not (site.state / "catalog.db").exists()
+
+
+def test_a_sample_keeps_what_is_set_and_shows_the_rest(tmp_path):
+    source = "# About it.\n\n[policy:films]\nbuckets = films\n# stale help\narchive = tape\nevict = never\n"
+    path = tmp_path / "a.ini"
+    path.write_text(source)
+    shown = sample.expand(source, Ini(path, {}))
+    assert shown.startswith("# About it.\n\n[policy:films]\n# Buckets (shell patterns) this policy is for.\nbuckets = films\n")
+    assert "\n#copies = 1\n" in shown
+    assert "\nevict = never\n" in shown
+    assert "stale help" not in shown
+
+
+def test_a_sample_of_a_sample_is_the_sample(site):
+    once = sample.expand(site.ini.read_text(), Ini(site.ini, {}))
+    site.ini.write_text(once)
+    assert sample.expand(once, Ini(site.ini, {})) == once
+    assert run(site.ini).exit_code == 0
