@@ -29,7 +29,7 @@ class Shelf:
         asides = [self._root / name / f".{archive_id}.{secrets.token_hex(4)}" for name in cartridges]
         with ExitStack() as stack:
             stack.callback(_forget, asides)
-            digest = _spill(asides, exactly(chunks, size))
+            digest = _spill(stack, asides, exactly(chunks, size))
             with _disk():
                 for name, aside in zip(cartridges, asides, strict=True):
                     aside.rename(self._root / name / archive_id)
@@ -80,23 +80,22 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
             yield chunk
 
 
-def _spill(paths: Sequence[Path], chunks: Iterator[bytes]) -> str:
-    """Each file is locked while it is written: one that is not is what a killed writer left."""
+def _spill(stack: ExitStack, paths: Sequence[Path], chunks: Iterator[bytes]) -> str:
+    """Each file is locked until it has its name: one that is not locked is what a killed writer left."""
     digest = hashlib.sha256()
-    with ExitStack() as stack:
-        with _disk():
-            files = [stack.enter_context(path.open("xb")) for path in paths]
-            for file in files:
-                fcntl.flock(file, fcntl.LOCK_EX)
-        for chunk in chunks:
-            digest.update(chunk)
-            with _disk():
-                for file in files:
-                    file.write(chunk)
+    with _disk():
+        files = [stack.enter_context(path.open("xb")) for path in paths]
+        for file in files:
+            fcntl.flock(file, fcntl.LOCK_EX)
+    for chunk in chunks:
+        digest.update(chunk)
         with _disk():
             for file in files:
-                file.flush()
-                os.fsync(file.fileno())
+                file.write(chunk)
+    with _disk():
+        for file in files:
+            file.flush()
+            os.fsync(file.fileno())
     return digest.hexdigest()
 
 
