@@ -33,7 +33,7 @@ def check(ini: Path, *, probe: bool, sample: bool, reference: bool, as_json: boo
     for line in (*_walks(found), *_sections(found), *_remarks(found)):
         _show(line, as_json=as_json)
     if probe:
-        answers = _probe(connect.house(ini))
+        answers = _probe(connect.House(found))
         for line in answers:
             _show(line, as_json=as_json)
         if any(line["answer"] != "ok" for line in answers):

@@ -1,6 +1,8 @@
 """What every word of the command shares: the ini it reads, and two ways to answer, for people and for programs."""
 
 import json
+import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,12 @@ def with_json(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def house(ini: Path) -> connect.House:
     return connect.house(ini)
+
+
+def aloud() -> None:
+    """Let what the house logs be read on stderr; what libraries tell only when it is a warning."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("s3shunt").setLevel(logging.INFO)
 
 
 def rows(columns: Sequence[str], found: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:

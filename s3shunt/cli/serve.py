@@ -14,5 +14,6 @@ def serve(ini: Path) -> None:
     """Answer S3 clients until SIGTERM."""
     from s3shunt.server import listen
 
+    say.aloud()
     walk.judge(Ini(ini))
     listen.serve(ini)

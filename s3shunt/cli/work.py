@@ -19,6 +19,7 @@ def work(ini: Path, *, once: bool, as_json: bool) -> None:
     """Archive, evict, recall, expire: what is due in the catalog's ledger."""
     from s3shunt.jobs.runner import Runner
 
+    say.aloud()
     walk.judge(Ini(ini))
     runner = Runner(connect.house(ini))
     if once:
