@@ -64,9 +64,10 @@ class StorePages:
         if page.next > position[0]:
             position = (page.next, None)
         if position[0] < self.cursor[0] or position == self.cursor:
-            if not listing.is_prefix(self.cursor[0], self.query):
+            inside = listing.name_of(self.cursor[0], self.query)
+            if not listing.is_prefix(inside, self.query):
                 raise ServiceUnavailable("The store's listing does not advance.", retry_after=1)
-            position = (self.cursor[0] + listing.LAST, None)
+            position = (inside + listing.LAST, None)
         self.cursor = position
 
 
