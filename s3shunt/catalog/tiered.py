@@ -39,6 +39,7 @@ class TieredCatalog:
         self._clock = house.clock
         self.recent = Recent(CAPACITY)
         self._open = False  # the index may be read: the link stands, and no publish row was open behind it
+        self._closed = False
         self._followers: dict[int, object] = {}  # by process: forked ones each have their own link
 
     def __getattr__(self, attribute: str) -> Any:
@@ -124,8 +125,12 @@ class TieredCatalog:
             self._let_go()
             green.spawn(self._for_ever)
 
+    def close(self) -> None:
+        """Follow the link no longer; everything is asked of the database from here on."""
+        self._closed = True
+
     def _for_ever(self) -> None:
-        while True:
+        while not self._closed:
             try:
                 with self._index.listen() as link:
                     self._stand(link)
@@ -139,7 +144,7 @@ class TieredCatalog:
         while self.drain(self._clock.now(), -AHEAD) >= BATCH:
             self._hear(link)
         drained = self._clock.monotonic()
-        while True:
+        while not self._closed:
             self._hear(link)
             self._open = True
             if self._clock.monotonic() - drained >= DRAIN:
