@@ -126,6 +126,7 @@ class RecallJob(Task):
             raise
         except S3Error as error:
             self._delete(place)
+            archive.cancel(recall.request_id)  # the next request may be given another copy
             return self._again(recall, f"{error.code}: {error}", token=hold.token)
         landed = partial(policy_of.landed, place=place, hold=self.hold(hold.token), day=self.house.day)
         if not self._change(recall, landed, hold.token):
@@ -136,8 +137,8 @@ class RecallJob(Task):
     def _copy(self, archive: Archive, row: Entry, recall: Recall, place: Place, token: str) -> None:
         """The bytes in their place, as many and the same as the archive says. Raises what is wrong with them."""
         copy = archive.find(archive_id=recall.archive_id)
-        if copy is None or copy.size != row.facts.size:
-            raise BadDigest("the archive does not hold what the entry says")
+        if copy is None or copy.size != row.facts.size or not copy.copies:
+            raise BadDigest("the archive holds no sound copy of what the entry says")
         store, ref = self.house.place(place)
         measured = Measured(archive.read(recall.request_id), heart(self, row.ref, token, renewed))
         store.write(ref, measured, size=copy.size)
