@@ -48,8 +48,8 @@ class Child:
 
     def start(self, *, ready_line: bool = False) -> None:
         """Raises ChildFailed when it should say that it is ready and ends instead."""
-        out: int | IO[bytes] = subprocess.PIPE if ready_line else sys.stderr.fileno()
         err: int | IO[bytes] = self.log.open("ab") if self.log else sys.stderr.fileno()
+        out = subprocess.PIPE if ready_line else err
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
             preexec_fn=end_with_parent,  # noqa: PLW1509  # one thread here, and prctl allocates nothing

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def aloud() -> None:
     """Let what the house logs be read on stderr; what libraries tell only when it is a warning."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("s3shunt").setLevel(logging.INFO)
+    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")  # known: docs/decisions say what follows from it
 
 
 def rows(columns: Sequence[str], found: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
