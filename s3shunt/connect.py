@@ -102,6 +102,10 @@ class House:
         """The class of a store's own way to delete one version exactly."""
         return _load("evictor", kind, f"store:{store}")
 
+    def has(self, kind: str, name: str) -> bool:
+        """Whether there is a ``[kind:name]``; a site without archive, say, needs no catalog."""
+        return (kind, name) in self._made or name in self.ini.names(kind)
+
     def put(self, kind: str, name: str, adapter: Any) -> None:
         """Let ``adapter`` stand where ``[kind:name]`` would be connected; for tests and embedding."""
         self._made[(kind, name)] = adapter

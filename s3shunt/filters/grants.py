@@ -132,6 +132,8 @@ class Owners:
             self._known.popitem(last=False)
 
     def _owner(self, bucket: str) -> str:
+        if not self.house.has("catalog", self.options.catalog):
+            return ""
         try:
             known = green.offload(self.house.truth(self.options.catalog).bucket, "", bucket)
         except ServiceUnavailable:

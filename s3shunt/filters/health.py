@@ -99,6 +99,8 @@ class Probes:
         self.down = frozenset(name for name, probe in asked.items() if not _answers(probe))
 
     def _catalog(self) -> None:
+        if not self.house.has("catalog", self.options.catalog):
+            return  # a site without archive needs none
         green.offload(self.house.truth(self.options.catalog).find, NOBODY)
 
     def _store(self) -> None:

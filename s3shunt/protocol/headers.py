@@ -87,12 +87,13 @@ def _makes_sense(name: str, value: str, *, summed: bool) -> bool:
 
 
 def from_store(fields: Iterable[tuple[str, str]]) -> Fields:
-    """The store's headers that the client shall see, spelled as the store did.
+    """The store's headers that the client shall see, spelled as the store did; but Content-Length, which servers look for.
 
     Hop-by-hop headers, the store's Date, Server, cookies and request ids stay
     behind, and so does a value that would not fit on one line.
     """
-    return [(name, value) for name, value in fields if _shown(name.lower()) and fit(value)]
+    spelled = ((name if name.lower() != "content-length" else "Content-Length", value) for name, value in fields)
+    return [(name, value) for name, value in spelled if _shown(name.lower()) and fit(value)]
 
 
 def _shown(name: str) -> bool:

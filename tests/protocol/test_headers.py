@@ -80,7 +80,7 @@ def test_a_header_that_changes_the_meaning_is_refused_and_not_dropped():
 
 def test_the_answer_keeps_its_spelling_and_loses_what_is_the_stores_own():
     given = [
-        ("ETag", '"abc"'), ("Content-Length", "3"), ("X-Amz-Meta-Name", "v"), ("x-amz-version-id", "1"),
+        ("ETag", '"abc"'), ("content-length", "3"), ("X-Amz-Meta-Name", "v"), ("x-amz-version-id", "1"),
         ("Access-Control-Allow-Origin", "*"), ("Date", "now"), ("Server", "x"), ("x-amz-request-id", "1"), ("x-amz-id-2", "1"),
         ("X-Trans-Id", "tx"), ("Set-Cookie", "a"), ("Transfer-Encoding", "chunked"), ("Connection", "close"), ("Keep-Alive", "1"),
         ("x-amz-meta-folded", "a\r\n b"),
