@@ -76,7 +76,15 @@ def finish(
 
 def abandon(row: Entry | None, intent: Intent) -> Step:
     """The store refused, or never got, the write: the row is as it was, and a placeholder nobody needs goes."""
-    return Step(swaps=_released(row), closed=(intent.id,))
+    return Step(swaps=_released(row, row.facts if row else None), closed=(intent.id,))
+
+
+def amend(row: Entry, intent: Intent, seen: Facts | None) -> Step:
+    """Tags, ACL or lock of a version were changed in the store: the hint follows, if it still tells of that version."""
+    told = row.facts
+    if seen is not None and told is not None and row.state in STORE_IS_TRUTH and seen.fingerprint == told.fingerprint:
+        told = seen
+    return Step(swaps=_released(row, told), closed=(intent.id,))
 
 
 def tombstone(row: Entry, intent: Intent) -> Step | Wait:
@@ -136,7 +144,9 @@ def sweep(
         return Wait(row.lease or now)
     if intent.before is not None:
         return _sweep_delete(row, intent, seen, policies, now)
-    if seen is None or row.generation > intent.generation or _known(row, seen) or _older(intent, seen):
+    if seen is not None and _known(row, seen):
+        return amend(row, intent, seen.facts)
+    if seen is None or row.generation > intent.generation or _older(intent, seen):
         return abandon(row, intent)
     return finish(row, intent, seen, policies, current=current)
 
@@ -156,6 +166,11 @@ def _sweep_delete(row: Entry, intent: Intent, seen: Written | None, policies: Se
     if was_online and seen is None:
         return forget(row, intent, policies, now)
     return undo(row, intent)
+
+
+def live(row: Entry) -> bool:
+    """Whether the row stands for an object that is there although the store may show none."""
+    return row.state not in (State.ONLINE, State.ARCHIVING, State.DELETED)
 
 
 def policy_for(policies: Sequence[Policy], written: Written) -> Policy | None:
@@ -217,10 +232,10 @@ def _succeeded(row: Entry, fresh: Entry, policy: Policy | None, current: Entry |
     return (Swap(row, None if emptied else older), *passed, *kept)
 
 
-def _released(row: Entry | None) -> tuple[Swap, ...]:
+def _released(row: Entry | None, facts: Facts | None) -> tuple[Swap, ...]:
     if row is None:
         return ()
-    rest = replace(row, writers=row.writers - 1)
+    rest = replace(row, writers=row.writers - 1, facts=facts)
     emptied = rest.facts is None and not rest.writers and rest.state is State.ONLINE
     return (Swap(row, None if emptied else rest),)
 

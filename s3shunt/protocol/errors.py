@@ -69,6 +69,7 @@ InvalidPartOrder = _error("InvalidPartOrder", 400, "The list of parts was not in
 InvalidRange = _error("InvalidRange", 416, "The requested range is not satisfiable")
 InvalidRequest = _error("InvalidRequest", 400, "Invalid Request")
 InvalidStorageClass = _error("InvalidStorageClass", 400, "The storage class you specified is not valid")
+InvalidTag = _error("InvalidTag", 400, "The tag provided was not a valid tag.")
 InvalidToken = _error("InvalidToken", 400, "The provided token is malformed or otherwise not valid.")
 InvalidURI = _error("InvalidURI", 400, "Couldn't parse the specified URI.")
 KeyTooLongError = _error("KeyTooLongError", 400, "Your key is too long")

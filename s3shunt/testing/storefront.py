@@ -143,7 +143,7 @@ class Storefront:
         for target in root.iter("{*}Object"):
             key, version = target.findtext("{*}Key", ""), target.findtext("{*}VersionId")
             self.store.delete(replace(request.ref, key=key, version=version))
-            rows += f"<Deleted><Key>{text(key)}</Key></Deleted>"
+            rows += f"<Deleted><Key>{text(key)}</Key>{f'<VersionId>{version}</VersionId>' if version else ''}</Deleted>"
         return xml(f"<DeleteResult {XMLNS}>{rows}</DeleteResult>")
 
     def do_GetObjectTagging(self, request: Request) -> Response:

@@ -118,8 +118,8 @@ def _span(request: Request, facts: Facts) -> tuple[int, int]:
 def _to_itself(request: Request, entry: Entry) -> bool:
     target, source = request.ref, entry.ref
     same = (target.account, target.bucket, target.key) == (source.account, source.bucket, source.key) and source.version == NULL
-    changed = any(name in request.fields for name in _CHANGES) or _directive(request, "x-amz-metadata-directive") == "REPLACE"
-    return same and not changed
+    changed = "class" in request.context.notes or any(name in request.fields for name in _CHANGES)
+    return same and not changed and _directive(request, "x-amz-metadata-directive") == "COPY"
 
 
 def _directive(request: Request, name: str) -> str:

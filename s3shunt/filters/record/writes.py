@@ -1,0 +1,169 @@
+"""PutObject, CopyObject, CompleteMultipartUpload: an intent before, the facts after."""
+
+from dataclasses import dataclass, replace
+
+from s3shunt import green
+from s3shunt.filters.record.keeper import Keeper, Lapsed, Plan, Renewing
+from s3shunt.model import NULL, Facts, Intent, ObjectRef, Upload
+from s3shunt.policy.placement import asked_class, external_id, tracked
+from s3shunt.policy.record import Written
+from s3shunt.protocol import entity, multipart
+from s3shunt.protocol.errors import S3Error, ServiceUnavailable
+from s3shunt.protocol.operations import Body
+from s3shunt.wsgi import Handler, Request, Response, taken
+
+UNSURE = frozenset({"InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout"})
+"""Errors in a document after which the write may have happened all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What the store made of a write. Neither done nor refused: nobody knows yet."""
+
+    response: Response
+    done: bool = False
+    refused: bool = False
+    etag: str = ""
+
+
+class Writes:
+    def __init__(self, forward: Handler, keeper: Keeper) -> None:
+        self.forward = forward
+        self.keeper = keeper
+
+    def __call__(self, request: Request) -> Response:
+        plan = self._plan(request)
+        if request.context.plain:
+            return self.forward(request)
+        if request.context.entry is not None or plan.storage_class or plan.external_id or self._ages(request):
+            return self._tracked(request, plan)
+        return self._plain(request, plan)
+
+    def _ages(self, request: Request) -> bool:
+        length = request.input.length if request.operation.body is Body.BYTES else None
+        return tracked(self.keeper.house.policies, request.ref, length)
+
+    def _plan(self, request: Request) -> Plan:
+        """Raises InvalidStorageClass. A Complete has the class its upload was created with."""
+        ref, name = replace(request.ref, version=None), request.operation.name
+        if name == "CompleteMultipartUpload":
+            upload = None if request.context.plain else self._upload(request)
+            if upload is None or (upload.ref.account, upload.ref.bucket, upload.ref.key) != (ref.account, ref.bucket, ref.key):
+                return Plan(ref=ref, operation=name)
+            return Plan(ref=ref, operation=name, storage_class=upload.storage_class, external_id=upload.external_id)
+        policies = self.keeper.house.policies
+        asked = asked_class(policies, ref, request.fields.get("x-amz-storage-class"))
+        if asked is not None:  # ours alone from here on
+            del request.fields["x-amz-storage-class"]
+            request.context.notes["class"] = asked
+        return Plan(ref=ref, operation=name, storage_class=asked, external_id=external_id(policies, ref, request.fields))
+
+    def _plain(self, request: Request, plan: Plan) -> Response:
+        """Nobody knew the key. If somebody does by now, it is as if we had begun with an intent."""
+        result = told(request, self.forward(request))
+        if result.done and self.keeper.row(plan.ref) is not None:
+            self._late(plan, result)
+        return result.response
+
+    def _tracked(self, request: Request, plan: Plan) -> Response:
+        intent = self.keeper.begin(plan)
+        if request.operation.body is Body.BYTES:
+            request.input = Renewing(request.input, intent, self.keeper)
+        try:
+            response = self.forward(request)
+        except S3Error as error:
+            if error.status < 500:
+                self.keeper.abandon(intent)
+            raise  # of the others nobody knows what the store did: the sweep will see
+        result = told(request, response)
+        if result.refused:
+            self.keeper.abandon(intent)
+        elif result.done:
+            self._finished(plan, intent, result)
+        return result.response
+
+    def _finished(self, plan: Plan, intent: Intent, result: Result) -> None:
+        try:
+            self._settle(plan, intent, result, self._seen(plan, result))
+        except Lapsed:
+            self._late(plan, result)
+
+    def _late(self, plan: Plan, result: Result) -> None:
+        """The row was not ours while we wrote: it counts only if the store still holds something. Raises ServiceUnavailable."""
+        intent = self.keeper.begin(plan)
+        seen = self._seen(plan, result)
+        if seen is None:
+            self.keeper.abandon(intent)
+            raise ServiceUnavailable("The object was removed while it was written. Try again.", retry_after=1)
+        try:
+            self._settle(plan, intent, result, seen)
+        except Lapsed:
+            raise ServiceUnavailable(retry_after=1) from None
+
+    def _settle(self, plan: Plan, intent: Intent, result: Result, seen: Facts | None) -> None:
+        """What the store holds by now may be another's write, who will tell of it."""
+        if seen is None or (result.etag and not entity.same(seen.etag, result.etag)):
+            self.keeper.abandon(intent)
+            return
+        written = Written(
+            ref=self._version(plan, result),
+            facts=seen,
+            storage_class=plan.storage_class or "STANDARD",
+            external_id=plan.external_id,
+            now=self.keeper.now,
+        )
+        self.keeper.finish(intent, written)
+
+    def _seen(self, plan: Plan, result: Result) -> Facts | None:
+        return self.keeper.seen(self._version(plan, result))
+
+    def _version(self, plan: Plan, result: Result) -> ObjectRef:
+        return replace(plan.ref, version=result.response.headers.get("x-amz-version-id", NULL))
+
+    # Multipart uploads
+
+    def _upload(self, request: Request) -> Upload | None:
+        return green.offload(self.keeper.truth.upload, request.parameters.get("uploadId", ""))
+
+    def create_upload(self, request: Request) -> Response:
+        """The class is kept until Complete: the store never hears of it."""
+        plan = self._plan(request)
+        if request.context.plain or not (plan.storage_class or plan.external_id):
+            return self.forward(request)
+        response, document = kept(self.forward(request))
+        upload = multipart.upload_id(document) if response.status_int < 300 else None
+        if upload is not None:
+            remembered = Upload(
+                id=upload, ref=plan.ref, storage_class=plan.storage_class, external_id=plan.external_id, created=self.keeper.now
+            )
+            green.offload(self.keeper.truth.save_upload, remembered)
+        return response
+
+    def abort_upload(self, request: Request) -> Response:
+        response = self.forward(request)
+        if response.status_int < 300 and not request.context.plain:
+            green.offload(self.keeper.truth.drop_upload, request.parameters.get("uploadId", ""))
+        return response
+
+
+def told(request: Request, response: Response) -> Result:
+    """What an answer to a write says; where it is a document, that is read to its end."""
+    if response.status_int >= 300:
+        return Result(response=response, refused=response.status_int < 500)
+    if request.operation.name == "PutObject":
+        return Result(response=response, done=True, etag=response.headers.get("ETag", ""))
+    response, document = kept(response)
+    outcome = multipart.outcome(document)
+    if outcome is None:
+        return Result(response=response, done=True, etag=response.headers.get("ETag", ""))
+    if outcome.error:
+        return Result(response=response, refused=outcome.error not in UNSURE)
+    return Result(response=response, done=True, etag=outcome.etag)
+
+
+def kept(response: Response) -> tuple[Response, bytes]:
+    """An answer whose document has been read, and can be read again by who comes next."""
+    document = taken(response)
+    headers = [(name, value) for name, value in response.headerlist if name.lower() != "content-length"]
+    headers.append(("Content-Length", str(len(document))))
+    return Response(status=response.status, headerlist=headers, app_iter=[document]), document
