@@ -74,12 +74,15 @@ def _given(lines: list[str]) -> dict[str, str]:
 def _body(title: str, given: dict[str, str], ini: Ini) -> Iterator[str]:
     declared = {option.name: option for option in _declared(title, ini)}
     names = [name for name in FIRST if name in given] + [name for name in declared if name not in FIRST or name not in given]
+    taken_over = "like" in given  # what is not said here is the other section's, not the default
     for name in names + [name for name in given if name not in names]:
+        if taken_over and name not in given:
+            continue
         if name in declared:
             yield from textwrap.wrap(help_of(declared[name]), WIDTH, initial_indent="# ", subsequent_indent="# ")
         if name in given:
             yield f"{name} = {given[name]}".rstrip()
-        elif name != "url" or "like" not in given:
+        else:
             yield f"#{name} = {declared[name].metadata['default'] or ''}".rstrip()
 
 

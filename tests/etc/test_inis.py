@@ -18,12 +18,12 @@ def test_it_is_accepted(path):
 
 @pytest.mark.parametrize("path", INIS, ids=lambda path: path.name)
 def test_it_shows_every_option_as_declared(path):
-    """To mend it: s3shunt check --sample INI > new && mv new INI."""
+    """To mend it: python tests/etc/write.py."""
     assert path.read_text() == sample.expand(path.read_text(), Ini(path, {}))
 
 
 def test_the_page_of_options_shows_every_option_as_declared():
-    """To mend it: print sample.page(path) into it."""
+    """To mend it: python tests/etc/write.py."""
     path = ROOT / "docs/configuration.md"
     assert path.read_text() == sample.page(path)
 
