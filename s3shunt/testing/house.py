@@ -126,7 +126,7 @@ class House:
 
     def restore(self, target: str, *, days: int = 1, tier: str = "Standard", client: Client | None = None) -> Answer:
         document = f"<RestoreRequest><Days>{days}</Days><GlacierJobParameters><Tier>{tier}</Tier></GlacierJobParameters></RestoreRequest>"
-        return (client or self.editor).post(f"{target}?restore", document.encode())
+        return (client or self.editor).post(f"{target}{'&' if '?' in target else '?'}restore", document.encode())
 
     def later(self, *, seconds: float = 0, hours: float = 0, days: float = 0) -> "House":
         """Let time pass; nobody works meanwhile."""
