@@ -85,6 +85,39 @@ def test_a_row_that_differs_in_what_was_seen_is_not_changed_even_at_the_same_rev
     assert not catalog.commit(Step(swaps=(Swap(old, replace(old, due=5)),)))
 
 
+def test_who_reads_in_order_to_write_holds_the_turn_from_the_start(catalog, tmp_path):
+    """Else two processes that read the same due job would meet at the write, and one of them fail."""
+    other = connect(tmp_path)
+    with catalog._database.write() as connection:
+        connection.execute(schema.job.select()).all()
+        thread = Thread(target=other.enqueue, args=(Job(kind="k", dedupe="d"),))
+        thread.start()
+        thread.join(0.1)
+        assert thread.is_alive()
+        connection.execute(schema.job.delete())
+    thread.join()
+    assert len(catalog.jobs()) == 1
+    other.close()
+
+
+def test_workers_of_several_processes_claim_each_job_once(catalog, tmp_path):
+    catalog.enqueue(*[Job(kind="k", dedupe=str(number)) for number in range(60)])
+    claimed, workers = [], [connect(tmp_path) for _ in range(3)]
+
+    def work(worker):
+        while jobs := worker.claim(["k"], now=0, lease=100, owner="me", limit=3):
+            claimed.extend(jobs)
+
+    threads = [Thread(target=work, args=(worker,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for worker in workers:
+        worker.close()
+    assert len(claimed) == len({job.id for job in claimed}) == len({job.token for job in claimed}) == 60
+
+
 def test_a_catalog_without_an_index_keeps_no_outbox(tmp_path):
     alone = connect(tmp_path, index=None)
     alone.upgrade()

@@ -293,6 +293,11 @@ class CatalogContract:
         catalog.drop_bucket("a", "films")
         assert catalog.bucket("a", "films") is None
 
+    def test_buckets_are_listed_by_account_and_name(self, catalog):
+        for account, name in (("b", "a"), ("", "z"), ("", "B")):
+            catalog.save_bucket(Bucket(name=name, account=account))
+        assert [(bucket.account, bucket.name) for bucket in catalog.buckets()] == [("", "B"), ("", "z"), ("b", "a")]
+
     def test_an_upload_is_remembered(self, catalog):
         upload = Upload(id="u", ref=replace(REF, version=None), storage_class="GLACIER", external_id="x", checksum_type="FULL", created=3)
         catalog.save_upload(Upload(id="u", ref=REF))
@@ -332,6 +337,17 @@ class CatalogContract:
         assert catalog.finish(second)
         assert not catalog.finish(second)
         assert catalog.jobs() == []
+
+    def test_a_claim_is_kept_longer_by_its_holder_only(self, catalog):
+        catalog.enqueue(Job(kind="k", dedupe="d"))
+        (first,) = catalog.claim(["k"], now=0, lease=100, owner="me")
+        assert catalog.extend(first, 300)
+        assert catalog.claim(["k"], now=299, lease=400, owner="you") == []
+        (second,) = catalog.claim(["k"], now=300, lease=400, owner="you")
+        assert not catalog.extend(first, 900)
+        assert catalog.extend(second, 500)
+        assert catalog.finish(second)
+        assert not catalog.extend(second, 600)
 
     def test_tokens_grow_for_ever(self, catalog):
         tokens = []

@@ -42,8 +42,9 @@ class Running:
 
     def start(self) -> None:
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", f"{self.home}/redis.sock"]
-        command += ["--unixsocketperm", "700", "--save", "", "--appendonly", "no", "--dir", str(self.home), "--logfile", "log"]
-        self.process = subprocess.Popen([*command, *self.settings], stdout=subprocess.DEVNULL)
+        command += ["--unixsocketperm", "700", "--save", "", "--appendonly", "no", "--dir", str(self.home)]
+        with (self.home / "log").open("ab") as log:
+            self.process = subprocess.Popen([*command, *self.settings], stdout=log, stderr=log)
         deadline = clock.wall.monotonic() + 10
         while not self._answers():
             if clock.wall.monotonic() > deadline or self.process.poll() is not None:
@@ -90,8 +91,8 @@ def redis(*settings: str) -> Iterator[Running]:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         running = Running(Path(directory), port, settings)
-        running.start()
         try:
+            running.start()
             yield running
         finally:
             running.kill()

@@ -1,0 +1,73 @@
+"""Each kind of process in a process of its own: what ``green`` knows cannot be taken back."""
+
+import socket
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from s3shunt import green
+
+
+def run(script):
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_under_threads_all_is_the_standard_library():
+    assert not green.hub()
+    assert not green.on_hub()
+    assert green.socket_module() is socket
+    assert green.offload(lambda a, b: a + b, 1, b=2) == 3
+
+
+def test_exceptions_come_back_as_they_are():
+    with pytest.raises(KeyError):
+        green.offload({}.__getitem__, "x")
+
+
+HUBS = {"a hub of our own": "from s3shunt import green; green.use_eventlet()", "a patched host": "import eventlet; eventlet.monkey_patch()"}
+
+
+@pytest.mark.parametrize("host", HUBS.values(), ids=HUBS)
+def test_a_green_thread_and_a_call_it_offloads_are_told_apart(host):
+    told = run(f"""
+        {host}
+        from s3shunt import green
+        print(green.hub(), green.on_hub(), green.offload(green.on_hub), green.on_hub())
+        print(green.offload(lambda: green.offload(green.on_hub)))
+    """)
+    assert told == ["True", "True", "False", "True", "False"]
+
+
+@pytest.mark.parametrize("host", HUBS.values(), ids=HUBS)
+def test_an_offloaded_call_lets_others_run(host):
+    (ticks,) = run(f"""
+        {host}
+        from s3shunt import green
+        import eventlet.patcher
+        ticks = []
+        def tick():
+            while True:
+                green.sleep(0.01)
+                ticks.append(1)
+        green.spawn(tick)
+        green.offload(eventlet.patcher.original("time").sleep, 0.3)
+        print(len(ticks))
+    """)
+    assert int(ticks) > 10
+
+
+def test_what_a_call_raised_in_the_pool_is_raised_here():
+    assert run("""
+        from s3shunt import green
+        green.use_eventlet()
+        from s3shunt.protocol.errors import SlowDown
+        try:
+            def refuse(): raise SlowDown(retry_after=3)
+            green.offload(refuse)
+        except SlowDown as error:
+            print(error.retry_after)
+    """) == ["3"]  # fmt: skip
