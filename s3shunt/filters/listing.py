@@ -20,6 +20,7 @@ Section::
     [filter:listing]
     use = egg:s3shunt#listing
     catalog = main
+    order = bytes
 
 Continuation tokens are signed with the secret of ``[catalog:NAME]``
 (``secret_file``), else with ``secret`` in the state directory, made when it is
@@ -38,7 +39,7 @@ from s3shunt.ports import Catalog
 from s3shunt.protocol import listing, listing_splice, listing_tokens, listing_xml
 from s3shunt.protocol.errors import InvalidArgument, MalformedXML, ServiceUnavailable
 from s3shunt.protocol.listing import Item, Kind, Page, Query
-from s3shunt.protocol.listing_pages import CatalogPages, StorePages
+from s3shunt.protocol.listing_pages import CatalogPages, Disordered, GatheredPages, StorePages
 from s3shunt.wsgi import Handler, Request, Response, filter_factory
 
 OPERATIONS = ("ListObjects", "ListObjectVersions")
@@ -51,6 +52,7 @@ _OURS = ("content-length", "content-encoding", "transfer-encoding", "etag", "con
 @dataclass(frozen=True)
 class Options:
     catalog: str = option(config.word, "main", help="Name of the [catalog:NAME] that knows what the store no longer holds.")
+    order: str = option(config.choice("bytes", "directory"), "bytes", help="How the store lists; SeaweedFS: directory, a/b before a-b.")
 
 
 class Listing:
@@ -58,18 +60,27 @@ class Listing:
         self.forward = forward
         self.options = options
         self.house = house
+        self.store_pages = GatheredPages if options.order == "directory" else StorePages
 
     def __call__(self, request: Request) -> Response:
         if request.operation.name not in OPERATIONS or not self._concerned(request):
             return self.forward(request)
         bucket, query = request.ref, self._positioned(request)
-        catalog, budget = self.house.catalog(self.options.catalog), _Budget()
+        budget = _Budget()
         try:
-            page = _Walk(self.forward, catalog, request, query, self.house.clock.now(), budget).page()
+            page = self._page(request, query, budget)
         except _Untouched as passed:
             return passed.response
         token = listing_tokens.issue(self.secret, bucket, query, page.next[0]) if page.next and query.kind is Kind.V2 else None
         return _answer(budget.first, listing_xml.write(query, bucket.bucket, _owned(page, request), token))
+
+    def _page(self, request: Request, query: Query, budget: "_Budget") -> Page:
+        catalog, now = self.house.catalog(self.options.catalog), self.house.clock.now()
+        try:
+            return _Walk(self.forward, catalog, request, query, now, budget, self.store_pages).page()
+        except Disordered:
+            self.store_pages = GatheredPages  # seen once, known from then on
+            return _Walk(self.forward, catalog, request, query, now, budget, self.store_pages).page()
 
     def _concerned(self, request: Request) -> bool:
         """A bucket may become plain between two pages: a token of ours is honoured then, too."""
@@ -148,6 +159,7 @@ class _Walk:
     query: Query
     now: int
     budget: _Budget
+    store_pages: type[StorePages]
     items: list[Item | str] = field(default_factory=list)
     reached: str | None = None
 
@@ -166,7 +178,7 @@ class _Walk:
         """The catalog is asked before the store: what leaves the store in between is then found by reading its row again."""
         query, limit = self.query, self.query.limit
         rows = CatalogPages(query, self.request.ref, self._scan).stream()
-        stored = StorePages(query, self._ask).stream()
+        stored = self.store_pages(query, self._ask).stream()
         for name, known, listed in listing_splice.joined(rows, stored):
             if name < query.after or (name == query.after and not query.after_version):
                 continue
@@ -230,7 +242,10 @@ class _Walk:
     def _ask(self, position: tuple[str, str | None], limit: int) -> listing_xml.Stored:
         """One page of the store. What is no listing ends the walk when it comes first, and is an outage later."""
         self.budget.spend("store_pages")
-        response = self.forward(self.request.sub(query=listing.upstream(self.query, position, limit)))
+        query = self.query
+        if query.kind is Kind.V2 and self.store_pages is GatheredPages:
+            query = replace(query, kind=Kind.V1)  # which names the marker to go on from
+        response = self.forward(self.request.sub(query=listing.upstream(query, position, limit)))
         is_first = self.budget.first is None
         if is_first and response.status_int != 200:
             raise _Untouched(response)

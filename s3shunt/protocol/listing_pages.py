@@ -17,6 +17,10 @@ Scan = Callable[[ObjectRef | None, int], list[Entry]]
 """So many rows of the catalog, behind an object or version."""
 
 
+class Disordered(Exception):
+    """The store does not list in the order of UTF-8 bytes: what is behind a position cannot be asked for."""
+
+
 def _start(query: Query) -> str:
     """Behind which key to begin. A version marker may name a version that only the other side knows: its key is read anew."""
     return listing.before(query.after) if query.after_version else query.after
@@ -38,6 +42,8 @@ class StorePages:
     def _pull(self) -> tuple[list[tuple[str, list[Item]]], bool]:
         page = self.ask(self.cursor, self.limit)
         self.limit = listing.MAX_KEYS
+        if page.truncated and not page.ordered:
+            raise Disordered
         names: list[tuple[str, list[Item]]] = [(self.held[0].key, self.held)] if self.held else []
         for one in page.items:
             self._add(names, one)
@@ -56,6 +62,8 @@ class StorePages:
             names[-1][1].extend(items)
         elif called > self.cursor[0] or not self.cursor[0]:
             names.append((called, items))
+        elif not self.cursor[0].startswith(called):
+            raise Disordered
 
     def _advance(self, page: Stored) -> None:
         """Go on behind the last name listed; from a prefix that is listed for ever, behind everything in it."""
@@ -69,6 +77,36 @@ class StorePages:
                 raise ServiceUnavailable("The store's listing does not advance.", retry_after=1)
             position = (inside + listing.LAST, None)
         self.cursor = position
+
+
+class GatheredPages(StorePages):
+    """The names of a store that lists as a file system does (``a/b`` before ``a-b``): all under the prefix are read, then put in order.
+
+    Between its pages goes on from the marker the store names, in its own order.
+    """
+
+    def _pull(self) -> tuple[list[tuple[str, list[Item]]], bool]:
+        items: list[Item | str] = []
+        page = Stored((), truncated=True)
+        position: tuple[str, str | None] = ("", None)
+        while page.truncated:
+            page = self.ask(position, listing.MAX_KEYS)
+            items += page.items
+            last = max(reversed(page.items), key=_as_in_directories, default="")
+            told = (name(last), None if isinstance(last, str) else last.version)
+            position = (page.next, told[1] if page.next == told[0] else None) if page.next else told
+        names: list[tuple[str, list[Item]]] = []
+        for one in sorted(items, key=name):
+            self._add(names, one)
+        return names, False
+
+    def _add(self, names: list[tuple[str, list[Item]]], one: Item | str) -> None:
+        if name(one) > self.cursor[0] or not self.cursor[0]:
+            super()._add(names, one)
+
+
+def _as_in_directories(one: Item | str) -> str:
+    return name(one).replace("/", "\0")
 
 
 class CatalogPages:

@@ -7,6 +7,7 @@ compares); elements stand in S3's order.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
@@ -21,11 +22,15 @@ MAX_DOCUMENT = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One page of a store's listing, in S3's order; ``next`` is a key marker it named, '' when none."""
+    """One page of a store's listing, in S3's order; ``next`` is a key marker it named, '' when none.
+
+    ``ordered`` is False when the store itself had another order.
+    """
 
     items: tuple[Item | str, ...]
     truncated: bool
     next: str = ""
+    ordered: bool = True
 
 
 def read(document: bytes, kind: Kind) -> Stored:
@@ -42,9 +47,11 @@ def read(document: bytes, kind: Kind) -> Stored:
             items.extend(decode(inner.text or "") for inner in xml.children(node, "Prefix"))
         else:
             top[tag] = node.text or ""
+    keys = [one.key for one in items if isinstance(one, Item)]
+    ordered = all(one <= other for one, other in pairwise(keys))
     items.sort(key=name)  # stable: the versions of a key keep their order
     following = top.get("NextMarker") or top.get("NextKeyMarker") or ""
-    return Stored(tuple(items), top.get("IsTruncated", "").strip() == "true", decode(following))
+    return Stored(tuple(items), top.get("IsTruncated", "").strip() == "true", decode(following), ordered)
 
 
 def name(one: Item | str) -> str:

@@ -48,9 +48,12 @@ class Store:
     """
 
     def __init__(self, items, again=False):
-        self.items = sorted(items, key=lambda item: item.key)
+        self.items = sorted(items, key=lambda item: self.order(item.key))
         self.again = again
         self.asked = []
+
+    def order(self, name):
+        return name
 
     def __call__(self, request):
         query = listing.asked(request.parameters, request.fields)
@@ -73,7 +76,7 @@ class Store:
     def named(self, items, query):
         for one in items:
             name = listing.name_of(one.key, query)
-            if self.again or name > query.after or query.kind is Kind.VERSIONS:
+            if self.again or self.order(name) > self.order(query.after) or query.kind is Kind.VERSIONS:
                 yield name, one
 
     def behind(self, query):
@@ -81,20 +84,27 @@ class Store:
         if query.after_version:
             known = [(one.key, one.version) for one in items]
             return items[known.index((query.after, query.after_version)) + 1 :]
-        behind = [one for one in items if one.key > query.after]
+        behind = [one for one in items if self.order(one.key) > self.order(query.after)]
         if query.kind is Kind.VERSIONS and query.after and not self.again:
-            behind = [one for one in behind if listing.name_of(one.key, query) > query.after or one.key == query.after]
+            behind = [one for one in behind if self.order(listing.name_of(one.key, query)) > self.order(query.after) or one.key == query.after]
         return behind
 
 
-def site(tmp_path, store, rows, page=None):
+class Directories(Store):
+    """Lists as a file system does, in pages of its own: what a directory holds comes before its name's longer siblings."""
+
+    def order(self, name):
+        return name.replace("/", "\0")
+
+
+def site(tmp_path, store, rows, **options):
     """The door between a client and a scripted store."""
     (tmp_path / "s.ini").write_text(f"[DEFAULT]\nstate = {tmp_path}\n")
     house = House(Ini(tmp_path / "s.ini", environ={}), HandClock())
     catalog = MemoryCatalog()
     house.put("catalog", "main", catalog)
     assert catalog.commit(Step(swaps=tuple(Swap(None, each) for each in rows)))
-    return Listing(store, Options(), house)
+    return Listing(store, Options(**options), house)
 
 
 def ask(door, query="", **headers):
@@ -420,11 +430,11 @@ def oracle(keys, prefix, delimiter, after):
     return shown
 
 
-def lists_like_one_store(tmp, world, again, kind, prefix, delimiter, limit, after, encoded):
+def lists_like_one_store(tmp, world, again, kind, prefix, delimiter, limit, after, encoded, make=Store, **options):
     items, rows, keys = split(world)
     if kind is Kind.VERSIONS:
         items = [replace(one, version="null", latest=True) for one in items]
-    door = site(tmp, Store(items, again), rows)
+    door = site(tmp, make(items, again), rows, **options)
     start = {Kind.V1: "marker", Kind.V2: "start-after", Kind.VERSIONS: "key-marker"}[kind]
     parameters = {"prefix": prefix, "delimiter": delimiter, "max-keys": str(limit), start: after}
     listed = walk(door, kind, **parameters, **({"encoding-type": "url"} if encoded else {}))
@@ -458,6 +468,29 @@ def test_crowded_buckets_list_like_one_store(tmp_path, seed):
         kind, after = chance.choice(list(Kind)), chance.choice(["", "", *world])
         prefix, delimiter = chance.choice(PREFIXES), chance.choice(DELIMITERS)
         lists_like_one_store(tmp_path, world, chance.random() < 0.5, kind, prefix, delimiter, chance.randint(1, 7), after, encoded=False)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_store_that_lists_like_a_file_system_is_put_in_order(tmp_path, seed, monkeypatch):
+    monkeypatch.setattr("s3shunt.protocol.listing.MAX_KEYS", 9)
+    chance = Random(seed)
+    for _ in range(50):
+        keys = {"".join(chance.choices("ab/-", k=chance.randint(1, 5))) for _ in range(chance.randint(1, 30))}
+        world = {key: chance.choice(["online", "archived", "tombstone", "restored"]) for key in sorted(keys)}
+        prefix, after = chance.choice(["", "", "a", "a/"]), chance.choice(["", "", *world])
+        kind, delimiter = chance.choice(list(Kind)), chance.choice(["", "/"])
+        given = prefix, delimiter, chance.randint(1, 9), after
+        lists_like_one_store(tmp_path, world, False, kind, *given, encoded=False, make=Directories, order="directory")
+
+
+def test_that_a_store_lists_like_a_file_system_is_noticed(tmp_path):
+    items = [stored(key) for key in ("a/b", "a/c", "a-b", "a-c", "b")]
+    store = Directories(items)
+    door = site(tmp_path, store, [row("a.x")])
+
+    assert names(read(ask(door, "max-keys=4"))) == ["a-b", "a-c", "a.x", "a/b"]
+    assert names(read(ask(door, "max-keys=2"))) == ["a-b", "a-c"]
+    assert store.asked[-1]["max-keys"] == "1000"
 
 
 def sorted_pages(listed):
