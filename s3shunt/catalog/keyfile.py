@@ -189,12 +189,18 @@ def _key(record: Any) -> Key:
     for name in given.keys() - {"expires", "grants", "disabled"}:
         if given[name] is not None and not isinstance(given[name], str):
             raise ValueError(f"{name}: expected a string")
+        if not _is_text(given[name] or ""):
+            raise ValueError(f"{name}: expected text, not half of a UTF-16 pair")
     if not isinstance(given.get("disabled", False), bool):
         raise ValueError("disabled: expected true or false")  # noqa: TRY004
     if given.get("grants") is not None:
         given["grants"] = tuple(_grant(grant) for grant in _list(given, "grants"))
     given["expires"] = _expires(given.get("expires"))
     return Key(**given)
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _grant(record: Any) -> Grant:

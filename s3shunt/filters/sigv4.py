@@ -177,8 +177,9 @@ class KeyRing:
             if key is None:
                 raise
             until = now + UNKNOWN_FOR
-        if len(self._kept) >= self.SIZE:
-            self._kept.clear()
+        if len(self._kept) >= self.SIZE:  # strangers go first: a flood of them pushes nobody out
+            known = {name: row for name, row in self._kept.items() if row[1]}
+            self._kept = known if len(known) < self.SIZE else {}
         self._kept[access_key] = (until, key)
         return key
 

@@ -124,7 +124,7 @@ class Decoder:
         self._names = names
         self._length = length
         self._minimum = minimum
-        self._step: Callable[[bytes, list[bytes]], bytes] = self._header
+        self._step: Callable[[memoryview, list[bytes]], memoryview] = self._header
         self._line = b""
         self._left = 0
         self._short = False
@@ -133,8 +133,9 @@ class Decoder:
     def feed(self, data: bytes) -> list[bytes]:
         """The payload that these bytes complete, in pieces."""
         pieces: list[bytes] = []
-        while data:
-            data = self._step(data, pieces)
+        rest = memoryview(data)
+        while rest:
+            rest = self._step(rest, pieces)
         return pieces
 
     def close(self) -> None:
@@ -142,7 +143,7 @@ class Decoder:
         if not self.ended:
             raise IncompleteBody
 
-    def _header(self, data: bytes, _pieces: list[bytes]) -> bytes:
+    def _header(self, data: memoryview, _pieces: list[bytes]) -> memoryview:
         line, rest = self._take(data)
         if line is None:
             return rest
@@ -175,8 +176,8 @@ class Decoder:
         if self._length is not None and self.total > self._length:
             raise IncompleteBody
 
-    def _payload(self, data: bytes, pieces: list[bytes]) -> bytes:
-        piece = data[: self._left]
+    def _payload(self, data: memoryview, pieces: list[bytes]) -> memoryview:
+        piece = bytes(data[: self._left])
         self._left -= len(piece)
         if self._chain is not None:
             self._chain.update(piece)
@@ -187,7 +188,7 @@ class Decoder:
             self._step = self._gap
         return data[len(piece) :]
 
-    def _gap(self, data: bytes, _pieces: list[bytes]) -> bytes:
+    def _gap(self, data: memoryview, _pieces: list[bytes]) -> memoryview:
         missing = 2 - len(self._line)
         self._line += data[:missing]
         if not b"\r\n".startswith(self._line):
@@ -196,7 +197,7 @@ class Decoder:
             self._line, self._step = b"", self._header
         return data[missing:]
 
-    def _trailer(self, data: bytes, _pieces: list[bytes]) -> bytes:
+    def _trailer(self, data: memoryview, _pieces: list[bytes]) -> memoryview:
         line, rest = self._take(data)
         if line is None:
             return rest
@@ -222,20 +223,21 @@ class Decoder:
         self.ended = True
         self._step = self._nothing
 
-    def _nothing(self, _data: bytes, _pieces: list[bytes]) -> bytes:
+    def _nothing(self, _data: memoryview, _pieces: list[bytes]) -> memoryview:
         raise IncompleteBody("The body goes on after its end.")
 
-    def _take(self, data: bytes) -> tuple[bytes | None, bytes]:
+    def _take(self, data: memoryview) -> tuple[bytes | None, memoryview]:
         """One line without its CRLF, and the rest; None when it has not ended yet."""
-        self._line += data
-        end = self._line.find(b"\r\n", 0, MAX_LINE + 2)
+        kept = len(self._line)
+        line = self._line + data[: MAX_LINE + 2 - kept]
+        end = line.find(b"\r\n")
         if end < 0:
-            if len(self._line) >= MAX_LINE + 2:
+            if len(line) == MAX_LINE + 2:
                 raise IncompleteBody("A line between the chunks is too long.")
-            return None, b""
-        line, rest = self._line[:end], self._line[end + 2 :]
+            self._line = line
+            return None, data[len(data) :]
         self._line = b""
-        return line, rest
+        return line[:end], data[end + 2 - kept :]
 
 
 def _size(text: bytes) -> int:

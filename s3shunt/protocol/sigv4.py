@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from hashlib import sha256
+from itertools import product
 from urllib.parse import quote, unquote_to_bytes
 
 from s3shunt.protocol.errors import (
@@ -202,21 +203,35 @@ def check_algorithm(name: str) -> None:
     raise InvalidArgument("Unsupported Authorization Type", ArgumentName="Authorization")
 
 
-@lru_cache(maxsize=4096)
 def scope_of(text: str, malformed: type[S3Error]) -> tuple[str, Scope]:
     """Access key and scope of ``key/date/region/service/aws4_request``."""
+    found = _scope(text)
+    if found is None:
+        raise malformed("The Credential must be of the form KEY/YYYYMMDD/REGION/s3/aws4_request.")
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _scope(text: str) -> tuple[str, Scope] | None:
     parts = text.rsplit("/", 4)
     if len(parts) != 5 or not all(parts) or parts[4] != "aws4_request" or parts[3] != "s3":
-        raise malformed("The Credential must be of the form KEY/YYYYMMDD/REGION/s3/aws4_request.")
+        return None
     return parts[0], Scope(parts[1], parts[2], parts[3])
 
 
-@lru_cache(maxsize=4096)
 def names_of(text: str, malformed: type[S3Error]) -> tuple[str, ...]:
     """The signed header names, sorted."""
+    found = _names(text)
+    if not found:
+        raise malformed("SignedHeaders must be lower-case names, each once, separated by ';'.")
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _names(text: str) -> tuple[str, ...]:
     names = text.split(";")
     if not all(names) or text != text.lower() or len(set(names)) != len(names):
-        raise malformed("SignedHeaders must be lower-case names, each once, separated by ';'.")
+        return ()
     return tuple(sorted(names))
 
 
@@ -282,22 +297,24 @@ def timestamp(now: int) -> str:
 def verify(credential: Credential, secret: str, sent: Sent) -> None:
     """Raises SignatureDoesNotMatch.
 
-    Path and query may be signed in S3's canonical form or exactly as sent; both
-    forms name the same object and parameters, so neither can stand for another.
+    Path and query may each be signed in S3's canonical form or exactly as sent;
+    all forms name the same object and parameters, so none can stand for another.
     """
     key = signing_key(secret, credential.scope)
-    first = _canonical(credential, sent, canonical_path(sent.path), canonical_query(sent.pairs))
-    text = string_to_sign(first, credential.timestamp, credential.scope)
-    if same(key.sign(text), credential.signature):
-        return
-    second = _canonical(credential, sent, sent.path, _as_sent(sent.query))
-    if second != first and same(key.sign(string_to_sign(second, credential.timestamp, credential.scope)), credential.signature):
-        return
-    raise SignatureDoesNotMatch(AWSAccessKeyId=credential.access_key, StringToSign=text, CanonicalRequest=first)
+    tried: list[str] = []
+    for path, query in _forms(sent):
+        canonical = canonical_request((sent.method, path, query), sent.headers, credential.signed, credential.payload)
+        tried += [canonical, string_to_sign(canonical, credential.timestamp, credential.scope)]
+        if same(key.sign(tried[-1]), credential.signature):
+            return
+    raise SignatureDoesNotMatch(AWSAccessKeyId=credential.access_key, StringToSign=tried[1], CanonicalRequest=tried[0])
 
 
-def _canonical(credential: Credential, sent: Sent, path: str, query: str) -> str:
-    return canonical_request((sent.method, path, query), sent.headers, credential.signed, credential.payload)
+def _forms(sent: Sent) -> Iterable[tuple[str, str]]:
+    """Usually one: a client that sends canonical text has no other."""
+    paths = dict.fromkeys((canonical_path(sent.path), sent.path))
+    queries = dict.fromkeys((canonical_query(sent.pairs), _as_sent(sent.query)))
+    return product(paths, queries)
 
 
 def _as_sent(query: str) -> str:

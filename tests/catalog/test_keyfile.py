@@ -84,6 +84,7 @@ BROKEN = [
     ('[{"access_key": "A"}]', "key 1: needs secret_key"),
     (json.dumps([LEAST | {"secret_key": ""}]), "needs secret_key"),
     (json.dumps([LEAST | {"account": 7}]), "account: expected a string"),
+    (json.dumps([LEAST | {"secret_key": "\ud800"}]), "secret_key: expected text"),
     (json.dumps([LEAST | {"secret": "x"}]), "secret is no field"),
     (json.dumps([LEAST, LEAST]), "key 2: B is there twice"),
     ('[{"access_key": "A", "access_key": "B"}]', "given twice"),

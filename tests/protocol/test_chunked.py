@@ -4,6 +4,7 @@ import hmac
 import io
 import itertools
 import random
+import time
 from hashlib import sha256
 
 import pytest
@@ -236,6 +237,14 @@ def test_only_the_last_chunk_may_be_short():
         decode(UNSIGNED, Decoder(names=(CRC32,)))
     last_short = b"2000\r\n" + b"x" * 8192 + b"\r\n1\r\nx\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n"
     assert len(decode(last_short, Decoder(names=(CRC32,)))[0]) == 8193
+
+
+def test_many_small_chunks_cost_no_more_than_their_number():
+    """A piece is not copied anew for each chunk in it."""
+    body = b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n"
+    started = time.process_time()
+    assert decode(body, Decoder(minimum=0)) == (b"x" * 100_000, {})
+    assert time.process_time() - started < 5
 
 
 def test_a_large_chunk_streams():
