@@ -212,7 +212,7 @@ def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
 
 
 def _names(at: int) -> list[str]:
-    return os.listdir(at)  # noqa: PTH208  # pathlib knows no descriptors
+    return os.listdir(at)  # pathlib knows no descriptors
 
 
 def _keep_only(at: int, kept: Sequence[str]) -> None:

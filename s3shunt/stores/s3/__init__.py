@@ -17,13 +17,14 @@ from s3shunt import config
 from s3shunt.config import option
 from s3shunt.model import NULL, Facts, Fingerprint, ObjectRef
 from s3shunt.ports import Evict, ObjectStore, Upstream
-from s3shunt.protocol.errors import InvalidRequest, NoSuchBucket, NoSuchKey, NotImplemented, PreconditionFailed
+from s3shunt.protocol.errors import InvalidRequest, NoSuchBucket, NoSuchKey, NotImplemented, PreconditionFailed, SlowDown
 from s3shunt.stores.s3 import download, probe, upload
 from s3shunt.stores.s3 import facts as told
 from s3shunt.stores.s3.session import Credentials, client, translated
 
 USAGE_KEPT = 300_000
 ASK_EVERY_PART = 200
+STAMP_TRIES = 5
 
 def _bucket_names(value: str) -> bool:
     return config.choice("global", "per account")(value) == "per account"
@@ -70,6 +71,20 @@ class S3Store:
     # Reading
 
     def head(self, ref: ObjectRef) -> Facts | None:
+        """On Swift the stamp is looked at before and after: it is that of what was answered in between."""
+        for _ in range(STAMP_TRIES if self._evictor else 1):
+            before = self._stamp(ref)
+            found = self._head(ref)
+            if found is None or not before or before == self._stamp(ref):
+                return replace(found, stamp=found.stamp or before) if found else None
+        raise SlowDown("The object is being overwritten all the time.")
+
+    def _stamp(self, ref: ObjectRef) -> str:
+        if self._evictor is None or ref.version not in (None, NULL):
+            return ""
+        return str(self._evictor.stamp(self._placed(ref), self._credential(ref)))
+
+    def _head(self, ref: ObjectRef) -> Facts | None:
         try:
             with translated(ref.key):
                 answer = self._client(ref).head_object(**self._name(ref), ChecksumMode="ENABLED")
@@ -83,10 +98,7 @@ class S3Store:
         if ref.version not in (None, NULL, found.stamp):
             return None  # some stores answer with the current version where a bucket keeps none
         seen = replace(ref, version=found.stamp) if found.stamp else ref
-        found = replace(found, parts=self._parts(seen, found), tags=self._tags(seen), **self._acl(seen))
-        if self._evictor is not None and not found.stamp:
-            found = replace(found, stamp=self._evictor.stamp(self._placed(ref), self._credential(ref)))
-        return found
+        return replace(found, parts=self._parts(seen, found), tags=self._tags(seen), **self._acl(seen))
 
     def _tags(self, ref: ObjectRef) -> dict[str, str]:
         answer = self._perhaps(lambda: self._client(ref).get_object_tagging(**self._name(ref)))
@@ -166,7 +178,9 @@ class S3Store:
         return self.evict if self.evict is not Evict.VERSION else Evict.NONE
 
     def delete_exact(self, ref: ObjectRef, fingerprint: Fingerprint) -> None:
-        if fingerprint.stamp and self._evictor is None:
+        if ref.version not in (None, NULL, fingerprint.stamp):
+            return
+        if ref.version not in (None, NULL) or (fingerprint.stamp and self._evictor is None):
             self.delete(replace(ref, version=fingerprint.stamp))
             return
         way = self.evict

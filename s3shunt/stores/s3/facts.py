@@ -20,7 +20,7 @@ _PREFIXES = ("access-control-", "x-amz-meta-", "x-amz-checksum-", "x-amz-object-
 def facts(headers: Mapping[str, str]) -> Facts:
     """``headers`` by lower-case name, values as on the wire. Two answers for one version give equal facts."""
     version = headers.get("x-amz-version-id", NULL)
-    told = from_store(headers.items())
+    told = [(name.lower(), value) for name, value in from_store(headers.items())]
     own = {n: v for n, v in told if n not in _NOT_THE_VERSIONS and not n.startswith(_PREFIXES)}
     checksums = {n: v for n, v in headers.items() if n.startswith("x-amz-checksum-")}
     return Facts(
