@@ -86,7 +86,8 @@ class Store:
             return items[known.index((query.after, query.after_version)) + 1 :]
         behind = [one for one in items if self.order(one.key) > self.order(query.after)]
         if query.kind is Kind.VERSIONS and query.after and not self.again:
-            behind = [one for one in behind if self.order(listing.name_of(one.key, query)) > self.order(query.after) or one.key == query.after]
+            after = self.order(query.after)
+            behind = [one for one in behind if self.order(listing.name_of(one.key, query)) > after]
         return behind
 
 
@@ -364,6 +365,27 @@ def test_a_page_of_nothing_is_still_asked_of_the_store(tmp_path):
 
     assert (text(answer, "IsTruncated"), text(answer, "MaxKeys"), text(answer, "KeyCount")) == ("false", "0", "0")
     assert len(store.asked) == 1
+
+
+def test_the_store_is_asked_in_the_name_of_the_same_request(tmp_path):
+    asked = []
+    door = site(tmp_path, lambda request: asked.append(request) or Store([])(request), [])
+    environ = Request.blank("/").environ | {
+        "RAW_PATH_INFO": "/ignored", "REQUEST_URI": "/films?prefix=a%2Bb%20%C3%A9", "HTTP_ACCEPT_ENCODING": "gzip",
+        "HTTP_X_AMZ_REQUEST_PAYER": "r", "HTTP_RANGE": "bytes=0-1", "HTTP_TRANSFER_ENCODING": "chunked",
+    }  # fmt: skip
+    request = Request(environ)
+    request.at(ObjectRef("films", account="acct"))
+    with pytest.raises(AssertionError):
+        door(request)  # the scripted store knows no accounts
+
+    [sub] = asked
+    assert sub.target == "/films?prefix=a%2Bb%20%C3%A9&encoding-type=url&max-keys=1000"
+    assert sub.environ["QUERY_STRING"] == sub.target.partition("?")[2]
+    assert (sub.context, sub.ref, sub.operation) == (request.context, request.ref, request.operation)
+    assert (sub.body_length, sub.chunked, sub.input.read(5)) == (0, False, b"")
+    assert (sub.fields.get("x-amz-request-payer"), sub.fields.get("Accept-Encoding"), sub.fields.get("Range")) == ("r", None, None)
+    assert environ["s3shunt.request"] is request
 
 
 # Continuation tokens

@@ -5,7 +5,7 @@ import pytest
 from s3shunt.model import Entry, ObjectRef
 from s3shunt.protocol.errors import ServiceUnavailable
 from s3shunt.protocol.listing import Item, Kind, Query, before, beyond
-from s3shunt.protocol.listing_pages import CatalogPages, StorePages
+from s3shunt.protocol.listing_pages import CatalogPages, Disordered, GatheredPages, StorePages
 from s3shunt.protocol.listing_xml import Stored
 
 BUCKET = ObjectRef("b", account="acct")
@@ -78,6 +78,29 @@ def test_an_empty_page_that_names_its_marker_is_followed():
     _, asked = store(Query(kind=Kind.V1), Stored((), truncated=True, next="m"), Stored((Item(key="n"),), truncated=False))
 
     assert asked[1] == (("m", None), 1000)
+
+
+def test_a_store_in_another_order_is_noticed():
+    with pytest.raises(Disordered):
+        store(Query(kind=Kind.V1), Stored((Item(key="a"), Item(key="b")), truncated=True, ordered=False))
+    with pytest.raises(Disordered):
+        store(Query(kind=Kind.V1), Stored((Item(key="a/b"),), truncated=True), Stored((Item(key="a-b"),), truncated=False))
+
+
+def test_all_pages_of_such_a_store_are_read_from_its_own_markers():
+    asked, left = [], [
+        Stored((Item(key="a-b", version="2"), Item(key="a/b", version="1")), truncated=True),
+        Stored(("b/", *versions("c@3", "c@2")), truncated=True, next="c"),
+        Stored(versions("c@1"), truncated=False),
+    ]  # fmt: skip
+
+    def ask(position, limit):
+        asked.append((position, limit))
+        return left.pop(0)
+
+    found = names(GatheredPages(Query(kind=Kind.VERSIONS, after="a-b"), ask).stream())
+    assert [(name, [one.version for one in items]) for name, items in found] == [("a/b", ["1"]), ("b/", []), ("c", ["3", "2", "1"])]
+    assert asked == [(("", None), 1000), (("a-b", "2"), 1000), (("c", "2"), 1000)]
 
 
 def test_versions_of_a_key_are_told_together_over_page_ends():
