@@ -49,7 +49,7 @@ def query(text: str) -> list[tuple[str, str]]:
 
 def check(ref: ObjectRef) -> ObjectRef:
     """Raises InvalidBucketName, KeyTooLongError or InvalidURI."""
-    if ref.bucket and not _BUCKET.fullmatch(ref.bucket):
+    if (ref.bucket or ref.key) and not _BUCKET.fullmatch(ref.bucket):
         raise InvalidBucketName(BucketName=ref.bucket)
     if len(ref.key.encode()) > MAX_KEY:
         raise KeyTooLongError

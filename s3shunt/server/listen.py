@@ -16,6 +16,7 @@ import logging
 import os
 import signal
 import socket
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,7 @@ def listen(options: Options) -> socket.socket:
 def work(path: Path, listeners: Sequence[tuple[Options, socket.socket]]) -> None:
     """Serve in this process until SIGTERM."""
     green.use_eventlet()
+    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")  # known, and written down in docs/decisions
     import eventlet
 
     house = connect.house(path)
@@ -96,6 +98,8 @@ def work(path: Path, listeners: Sequence[tuple[Options, socket.socket]]) -> None
     _until_signal()
     house.draining = True
     log.info("draining")
+    for _, sock in listeners:
+        sock.close()
     for server in running:
         eventlet.spawn_n(server.kill, SystemExit)
     with eventlet.Timeout(max(options.drain for options, _ in listeners) / 1000, False):  # noqa: FBT003  # eventlet's word for "quietly"
@@ -107,14 +111,13 @@ def run(app: Any, sock: socket.socket, options: Options) -> None:
     """Answer on a socket with a WSGI application, on stock eventlet; ends when killed with SystemExit, drained."""
     import eventlet
     from eventlet import wsgi
-    from eventlet.greenio import GreenSocket
 
-    from s3shunt.server.protocol import Protocol
+    from s3shunt.server.protocol import Listener, Protocol
 
     while True:
         try:
             wsgi.server(
-                GreenSocket(sock.dup()), app, log=Quiet(), log_output=False, debug=False, protocol=Protocol,
+                Listener(sock.dup()), app, log=Quiet(), log_output=False, debug=False, protocol=Protocol,
                 keepalive=options.keep_alive / 1000, socket_timeout=options.patience / 1000, max_size=options.connections,
                 url_length_limit=options.line, capitalize_response_headers=False,
             )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 
 import eventlet
 from eventlet import wsgi
+from eventlet.greenio import GreenSocket
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNFIT = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
@@ -27,7 +28,18 @@ LEFT = 1 << 20
 """... and how much more it may send meanwhile, in bytes."""
 
 
-class Protocol(wsgi.HttpProtocol):
+class Listener(GreenSocket):  # type: ignore[misc]  # eventlet ships no types
+    """A listening socket that is closed as soon as nobody accepts any more, not when the last request has ended."""
+
+    def accept(self) -> Any:
+        try:
+            return super().accept()
+        except SystemExit:
+            self.close()
+            raise
+
+
+class Protocol(wsgi.HttpProtocol):  # type: ignore[misc]
     def parse_request(self) -> bool:
         if not super().parse_request():
             return False
