@@ -16,8 +16,8 @@ from s3shunt import connect
 
 DEFAULT_INI = "etc/proxy.ini"
 
-err = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True)
 
 
 def with_ini(command: Callable[..., Any]) -> Callable[..., Any]:
