@@ -428,6 +428,32 @@ def test_signed_chunks_are_decoded(stage, framing, declared):
         assert len(stage.got() or b"") < len(FILM)
 
 
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_chunked_body_framed_well_but_without_its_end_is_incomplete(stage, framing, declared):
+    """CVE-2026-49017: a cut aws-chunked body looped for ever."""
+    more = {"x-amz-decoded-content-length": "70000"} if declared else {}
+    request = signed(stage, "PUT", payload=SIGNED, more=more, framing=framing)
+    wire = chunks_of(stage, request, [FILM[:65536], FILM[65536:70000]])
+    for cut in (0, 10, 30_000, len(wire) - 91, len(wire) - 88, len(wire) - 2, len(wire) - 1):
+        fit = {"CONTENT_LENGTH": str(cut)} if framing == "length" else {}
+        with pytest.raises(IncompleteBody):
+            stage(request | fit | {"wsgi.input": Dribble(wire[:cut])})
+        assert len(stage.got()) < 70_000
+
+
+def test_a_body_that_failed_in_the_middle_has_no_more_to_give(stage):
+    request = signed(stage, "PUT", payload=SIGNED)
+    wire = chunks_of(stage, request, [FILM[:65536], FILM[65536:131072], FILM[131072:]])
+    forged = wire[:100] + bytes([wire[100] ^ 1]) + wire[101:]
+    with pytest.raises(SignatureDoesNotMatch):
+        stage(request | {"wsgi.input": Dribble(forged), "CONTENT_LENGTH": str(len(wire))})
+    for _ in range(3):
+        with pytest.raises(SignatureDoesNotMatch):
+            stage.request.input.read(65536)
+    assert stage.got() == b""
+
+
 @pytest.mark.parametrize("name", sorted(set(checksums.FACTORIES) - {"content-md5"}))
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_trailing_checksums_are_verified(stage, name, framing):
