@@ -13,11 +13,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from s3shunt import config
 from s3shunt.config import option
 from s3shunt.model import NULL, Facts, Fingerprint, ObjectRef
 from s3shunt.ports import Evict, ObjectStore, Upstream
-from s3shunt.protocol.errors import InvalidRequest, NoSuchBucket, NoSuchKey, NotImplemented, PreconditionFailed, SlowDown
+from s3shunt.protocol.errors import (
+    BucketAlreadyExists,
+    BucketAlreadyOwnedByYou,
+    InvalidRequest,
+    NoSuchBucket,
+    NoSuchKey,
+    NotImplemented,
+    PreconditionFailed,
+    SlowDown,
+)
 from s3shunt.stores.s3 import download, probe, upload
 from s3shunt.stores.s3 import facts as told
 from s3shunt.stores.s3.session import Credentials, client, translated
@@ -62,6 +73,7 @@ class S3Store:
         self._keys = Credentials(options.credentials, per_account=options.buckets)
         self._clients: dict[tuple[str, str], Any] = {}
         self._probed: Evict | None = None
+        self._ensured = False
         self._used = (-USAGE_KEPT, 0)
         self._lock = threading.RLock()
 
@@ -147,6 +159,7 @@ class S3Store:
 
     def write(self, ref: ObjectRef, chunks: Iterable[bytes], *, size: int, facts: Facts | None = None) -> Facts:
         with translated(ref.key):
+            self._ensure()
             done = upload.put(self._client(ref), self._name(replace(ref, version=None)), chunks, size, upload.described(facts))
         version = done.get("VersionId")
         found = self.head(replace(ref, version=version if version != "null" else None))
@@ -167,7 +180,7 @@ class S3Store:
         with self._lock:
             if self._probed is None:
                 with translated():
-                    self._probed = probe.bucket(self._client(ObjectRef()))
+                    self._probed = probe.bucket(self._made(self._keys.all()[0]))
             return self._probed
 
     def probe(self, bucket: str, account: str = "") -> Evict:
@@ -214,10 +227,10 @@ class S3Store:
         return used, max(self.options.capacity, used)
 
     def _count(self) -> int:
+        """Everything that each of the credentials may list."""
+        known = self._keys.all() if self.per_account else [self.credential("")]
         with translated():
-            buckets = [b["Name"] for b in self._client(ObjectRef()).list_buckets().get("Buckets", ())]
-            pages = [self._client(ObjectRef()).get_paginator("list_objects_v2").paginate(Bucket=name) for name in buckets]
-            return sum(item["Size"] for found in pages for page in found for item in page.get("Contents", ()))
+            return sum(told.total(self._made(key)) for key in known)
 
     def list(
         self, bucket: str, *, prefix: str = "", after: str = "", limit: int = 1000, account: str = ""
@@ -237,6 +250,18 @@ class S3Store:
 
     # Who asks for what
 
+    def _ensure(self) -> None:
+        """Make the bucket to land in, once."""
+        if self.options.bucket is None or self._ensured:
+            return
+        asking = self._client(ObjectRef())
+        try:
+            asking.head_bucket(Bucket=self.options.bucket)
+        except ClientError:
+            with suppress(BucketAlreadyOwnedByYou, BucketAlreadyExists), translated():
+                asking.create_bucket(Bucket=self.options.bucket)
+        self._ensured = True
+
     def _placed(self, ref: ObjectRef) -> ObjectRef:
         return ref if ref.bucket else replace(ref, bucket=self.options.bucket or "")
 
@@ -249,7 +274,9 @@ class S3Store:
         return self.credential(ref.account if self.per_account else "")
 
     def _client(self, ref: ObjectRef) -> Any:
-        key = self._credential(ref)
+        return self._made(self._credential(ref))
+
+    def _made(self, key: tuple[str, str]) -> Any:
         with self._lock:
             if key not in self._clients:
                 waits = self.options.connect_timeout / 1000, self.options.read_timeout / 1000

@@ -4,8 +4,10 @@ import json
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from s3shunt.config import ConfigError
 from s3shunt.protocol import errors
 
 ATTEMPTS = 3
+_making = threading.Lock()
 _NOT_FROM_THE_ENVIRONMENT = {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}
 
 _BY_CODE = {
@@ -93,6 +96,11 @@ class Credentials:
             raise errors.AccessDenied(f"No credential of the store belongs to account '{account}'.")
         return found
 
+    def all(self) -> list[tuple[str, str]]:
+        """Every credential once, the worker's first."""
+        self._reread()
+        return list(dict.fromkeys(key for _, key in sorted(self._known.items(), key=lambda item: (item[0] not in ("", "*"), item[0]))))
+
     def _find(self, account: str) -> tuple[str, str] | None:
         known = self._known
         if account == "" or (not self._per_account and known.keys() <= {"", "*"}):
@@ -120,10 +128,13 @@ def _pair(keys: Mapping[str, Any]) -> tuple[str, str]:
     return str(keys["access_key"]), str(keys["secret_key"])
 
 
+@cache
+def _session() -> botocore.session.Session:
+    return botocore.session.Session(session_vars={n: (None, None, default, None) for n, default in _NOT_FROM_THE_ENVIRONMENT.items()})
+
+
 def client(endpoint: str, region: str, key: tuple[str, str], connect: float, read: float) -> Any:
     """A client that asks this endpoint and nothing else: no environment, profile, proxy, metadata service or redirect."""
-    here = {name: (None, None, default, None) for name, default in _NOT_FROM_THE_ENVIRONMENT.items()}
-    session = botocore.session.Session(session_vars=here)
     config = Config(
         region_name=region,
         signature_version="s3v4",
@@ -136,7 +147,8 @@ def client(endpoint: str, region: str, key: tuple[str, str], connect: float, rea
         response_checksum_validation="when_required",
         s3={"addressing_style": "path", "payload_signing_enabled": False, "us_east_1_regional_endpoint": "regional"},
     )
-    made = session.create_client("s3", endpoint_url=endpoint, config=config, aws_access_key_id=key[0], aws_secret_access_key=key[1])
+    with _making:
+        made = _session().create_client("s3", endpoint_url=endpoint, config=config, aws_access_key_id=key[0], aws_secret_access_key=key[1])
     made.meta.events.register("before-call.s3", _stay)
     made.meta.events.register("before-parse.s3.GetObjectAcl", _keep_document)
     return made
