@@ -137,7 +137,7 @@ def test_a_deadlock_is_a_step_that_came_second(url, catalog):
 
 def test_a_row_that_is_claimed_is_passed_over(url, catalog):
     catalog.enqueue(Job(kind="k", dedupe="a", due=1), Job(kind="k", dedupe="b", due=2))
-    with two(url) as (one, other), one._database.read() as connection:
+    with two(url) as (one, other), one._database.write() as connection:
         connection.execute(text("SELECT 1 FROM job WHERE dedupe = 'a' FOR UPDATE"))
         assert [job.dedupe for job in other.claim(["k"], now=5, lease=9, owner="me", limit=5)] == ["b"]
 

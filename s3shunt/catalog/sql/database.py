@@ -58,12 +58,14 @@ class Database:
         self.engine = _sqlite(url, options) if self.sqlite else _postgresql(url, options)
         self.insert = sqlite.insert if self.sqlite else postgresql.insert
         self._writers = self.engine.execution_options(writes=True)
+        self._readers = self.engine if self.sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite has one writer at a time, and its own waiting is a lottery of sleeps: within a process writers queue here.
         self._turn = threading.Lock() if self.sqlite and not green.patched() else None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with _border(), self.engine.connect() as connection:
+        """Statements that each see what is committed."""
+        with _border(), self._readers.connect() as connection:
             yield connection
 
     @contextmanager
@@ -87,6 +89,7 @@ class Database:
         with _border(), self._one_writer(), self._writers.begin() as connection:
             if not self.sqlite:
                 connection.execute(text("SET LOCAL statement_timeout = 0"))
+                connection.execute(text("SET LOCAL lock_timeout = 0"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(7357)"))  # two hosts that upgrade at once take turns
             command.upgrade(_alembic(connection), "head")
 
