@@ -61,7 +61,8 @@ def name(one: Item | str) -> str:
 
 def _item(node: Any, tag: str, decode: Callable[[str], str]) -> Item:
     facts = {xml.name(inner): inner for inner in node}
-    told = {tag: inner.text or "" for tag, inner in facts.items()}
+    told = {name: inner.text or "" for name, inner in facts.items()}
+    algorithms = xml.children(node, "ChecksumAlgorithm") if "ChecksumAlgorithm" in told else ()
     return Item(
         key=decode(told.get("Key", "")),
         size=told.get("Size", "0"),
@@ -72,7 +73,7 @@ def _item(node: Any, tag: str, decode: Callable[[str], str]) -> Item:
         version=None if tag == "Contents" else told.get("VersionId") or NULL,
         latest=told.get("IsLatest") == "true",
         delete_marker=tag == "DeleteMarker",
-        checksum_algorithms=tuple(inner.text or "" for inner in xml.children(node, "ChecksumAlgorithm")),
+        checksum_algorithms=tuple(inner.text or "" for inner in algorithms),
         checksum_type=told.get("ChecksumType", ""),
         restore=_restore(facts["RestoreStatus"]) if "RestoreStatus" in facts else None,
     )
