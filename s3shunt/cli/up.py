@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,9 @@ def _landing(ini: Ini) -> None:
         if section.kind == "store" and bucket and hasattr(section.values, "credentials"):
             worker = json.loads(section.values.credentials.read_text())[""]
             endpoint = section.values.url.removeprefix("s3+")
-            client(endpoint, worker["access_key"], worker["secret_key"]).create_bucket(Bucket=bucket)
+            asking = client(endpoint, worker["access_key"], worker["secret_key"])
+            with suppress(asking.exceptions.BucketAlreadyOwnedByYou):
+                asking.create_bucket(Bucket=bucket)
 
 
 def _redis(ini: Ini, family: Family) -> bool:
