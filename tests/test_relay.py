@@ -3,7 +3,7 @@
 import pytest
 
 from s3shunt.protocol.errors import BadDigest, IncompleteBody, ServiceUnavailable, SlowDown
-from s3shunt.relay import Head, Limits, Relay, sign
+from s3shunt.relay import Head, Limits, Relay, _readable, sign
 from s3shunt.testing.clock import HandClock
 from s3shunt.testing.origin import HttpOrigin, Reply
 
@@ -215,6 +215,20 @@ def test_a_pooled_connection_that_the_store_closed_is_not_used(origin, relay):
     assert b"".join(get(relay).body) == b"1"
     assert b"".join(get(relay).body) == b"2"
     assert b"".join(put(relay, [b"x"], 1).body) == b""
+    assert origin.connections == 2
+
+
+@pytest.mark.parametrize("farewell", [b"", b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"])
+def test_a_connection_that_said_goodbye_while_idle_is_not_used(origin, relay, farewell):
+    origin.script.append(Reply(200, b"1", stall=True))
+    assert b"".join(get(relay).body) == b"1"
+    if farewell:
+        origin.say(farewell)
+    else:
+        origin.hang_up()
+    while not _readable(relay._idle[0][0].sock):
+        pass
+    assert put(relay, [b"x"], 1).status == 200
     assert origin.connections == 2
 
 

@@ -140,6 +140,14 @@ class HttpOrigin:
         """How many were ever opened."""
         return len(self._connections)
 
+    def say(self, data: bytes) -> None:
+        """Send on the last connection what nobody asked for."""
+        self._connections[-1].sendall(data)
+
+    def hang_up(self) -> None:
+        """Close the last connection, from our side, without a word."""
+        self._connections[-1].shutdown(socket.SHUT_WR)
+
     def wait(self, count: int) -> list[Received]:
         """The requests, once there are ``count`` of them (each read to its end, or to where it was cut)."""
         with self._done:
