@@ -107,8 +107,8 @@ class Keeper:
 
         self.commit(decide)
 
-    def abandon(self, intent: Intent) -> None:
-        """It came to nothing; a DELETE is undone."""
+    def abandon(self, intent: Intent) -> bool:
+        """It came to nothing; a DELETE is undone. False when a sweep was faster."""
 
         def decide() -> Step | None:
             try:
@@ -117,7 +117,7 @@ class Keeper:
                 return None
             return record.undo(row, intent) if intent.before is not None else record.abandon(row, intent)
 
-        self.commit(decide)
+        return self.commit(decide) is not None
 
     def recall(self, row: Entry) -> Recall | None:
         known = self.truth.recalls(ref=row.ref, limit=1)

@@ -103,7 +103,8 @@ class Writes:
     def _settle(self, plan: Plan, intent: Intent, result: Result, seen: Facts | None) -> None:
         """What the store holds by now may be another's write, who will tell of it."""
         if seen is None or (result.etag and not entity.same(seen.etag, result.etag)):
-            self.keeper.abandon(intent)
+            if not self.keeper.abandon(intent):
+                raise Lapsed
             return
         written = Written(
             ref=self._version(plan, result),
