@@ -14,7 +14,8 @@ from s3shunt.catalog.sql.database import Conflict
 from s3shunt.config import ConfigError, read
 from s3shunt.model import Job, Key, State, Step, Swap
 from s3shunt.protocol.errors import ServiceUnavailable
-from s3shunt.testing.contracts.catalog import CatalogContract, KeysContract, an_entry
+from s3shunt.testing.contracts.catalog import CatalogContract, an_entry
+from s3shunt.testing.contracts.keys import KeysContract
 
 
 def connect(path, **more):
