@@ -27,7 +27,6 @@ from s3shunt.protocol.operations import Right
 log = logging.getLogger(__name__)
 
 LIMIT = 16 << 20
-MODE = 0o600
 Stamp = tuple[int, int, int, int]
 
 
@@ -138,10 +137,10 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _replace(path: Path, text: bytes) -> None:
+    """mkstemp makes a file that only its owner reads."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), MODE)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
