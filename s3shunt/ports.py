@@ -144,7 +144,10 @@ class Index(Protocol):
         """Only while the placeholder of ``ticket`` stands."""
 
     def publish(self, *changed: Entry | ObjectRef) -> None:
-        """What a writer committed: overwrites anything. Raises ServiceUnavailable when it is not taken."""
+        """Rows that a writer changed: what was kept of them, or is about to be filled, is never given again.
+
+        Raises ServiceUnavailable when it is not taken.
+        """
 
 
 @dataclass(frozen=True, slots=True)

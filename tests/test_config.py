@@ -1,6 +1,7 @@
 """An ini's mistakes stop the start, each with one line that says where, what and what was expected."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -221,3 +222,22 @@ def test_a_policy_says_in_words_when_the_bytes_leave(evict, read):
 
 def test_an_empty_value_of_an_optional_option_is_not_set():
     assert config.read(config.PolicyOptions, "policy:p", {"buckets": "*", "archive": "tape", "after": ""}).after is None
+
+
+class TestSecret:
+    def test_an_absent_one_is_made_once_for_its_owner_alone(self, tmp_path):
+        path = tmp_path / "deep" / "secret"
+        made = config.secret(path)
+        assert len(made) >= 32
+        assert config.secret(path) == made
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert [file.name for file in path.parent.iterdir()] == ["secret"]
+
+    def test_who_makes_it_at_the_same_time_gets_the_same(self, tmp_path):
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(pool.map(config.secret, [tmp_path / "secret"] * 8))) == 1
+
+    def test_one_that_is_too_short_is_refused(self, tmp_path):
+        (tmp_path / "secret").write_text("short\n")
+        with pytest.raises(ValueError, match="at least 16 bytes"):
+            config.secret(tmp_path / "secret")

@@ -295,3 +295,21 @@ def test_a_query_that_takes_a_second_does_not_stop_the_hub(catalog):
     refusal, ticks = ran.stdout.split()
     assert refusal == "ServiceUnavailable"
     assert int(ticks) >= 25
+
+
+def test_in_a_patched_host_no_connection_is_pooled_and_no_call_is_lost(catalog):
+    script = f"""
+        import eventlet
+        eventlet.monkey_patch()
+        from s3shunt import green
+        from s3shunt.catalog.sql import SqlCatalog
+        from s3shunt.model import Job
+        catalog = SqlCatalog(SqlCatalog.Options(url={catalog.options.url!r}))
+        pool = eventlet.GreenPool()
+        for number in range(100):
+            pool.spawn_n(green.offload, catalog.enqueue, Job(kind="k", dedupe=str(number)))
+        pool.waitall()
+        print(type(catalog._database.engine.pool).__name__, len(green.offload(catalog.jobs)))
+    """
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    assert ran.stdout.split() == ["NullPool", "100"], ran.stderr

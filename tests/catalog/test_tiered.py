@@ -342,14 +342,18 @@ def test_without_the_server_everything_is_asked_of_the_database_and_it_is_found_
         until(lambda: one._truth.publishes(10**15) == [])
 
 
+HUBS = {"a hub of our own": "from s3shunt import green; green.use_eventlet()", "a patched host": "import eventlet; eventlet.monkey_patch()"}
+
+
 @needs_redis
-def test_in_a_hub_nothing_blocks_and_memory_serves(tmp_path):
+@pytest.mark.parametrize("host", HUBS.values(), ids=HUBS)
+def test_in_a_hub_nothing_blocks_and_memory_serves(tmp_path, host):
     with service.redis() as running:
         script = f"""
+            {host}
             from pathlib import Path
             from types import SimpleNamespace
             from s3shunt import clock, green
-            green.use_eventlet()
             import eventlet, time
             from s3shunt.catalog.redis import RedisIndex
             from s3shunt.catalog.sql import SqlCatalog
