@@ -348,8 +348,10 @@ class Begun:
 
     def begin(self, started: list[Any]) -> None:
         """An application may call ``start_response`` as late as with its first piece."""
-        while not started:
-            self.taken.append(next(self.rest))
+        while not started and (piece := next(self.rest, None)) is not None:
+            self.taken.append(piece)
+        if not started:
+            raise RuntimeError("an application ended without calling start_response")
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self.taken

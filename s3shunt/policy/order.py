@@ -52,6 +52,8 @@ RULES = (
     Rule("restore", "shunt", "what shunt serves from its place would lack x-amz-restore"),
 )
 
+OURS = frozenset(name for rule in RULES for name in (rule.outer, rule.inner))
+
 
 def refusals(doors: Sequence[str]) -> list[Refusal]:
     """What cannot work in a pipeline of these doors, outermost first; the last one is where the corridor ends."""
@@ -70,10 +72,9 @@ def _misplaced_app(doors: Sequence[str]) -> list[Refusal]:
     if not doors:
         return [Refusal("pipeline", "expected at least an app")]
     early = [Refusal(door, "expected at the end: it is where the corridor ends") for door in doors[:-1] if door in APPS]
-    ours = {name for rule in RULES for name in (rule.outer, rule.inner)} - APPS
-    return early + ([Refusal(doors[-1], "expected an app behind it: it is a door")] if doors[-1] in ours else [])
+    return early + ([Refusal(doors[-1], "expected an app behind it: it is a door")] if doors[-1] in OURS - APPS else [])
 
 
 def _repeated(doors: Sequence[str]) -> list[Refusal]:
-    twice = {door for number, door in enumerate(doors) if door in doors[:number]} - REPEATABLE
+    twice = ({door for number, door in enumerate(doors) if door in doors[:number]} & OURS) - REPEATABLE
     return [Refusal(door, "expected once: it would do its work twice") for door in sorted(twice)]

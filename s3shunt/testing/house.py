@@ -20,7 +20,7 @@ from s3shunt.stores.memory import MemoryStore, Options
 from s3shunt.testing.client import Answer, Client
 from s3shunt.testing.clock import HandClock
 from s3shunt.testing.storefront import Storefront
-from s3shunt.wsgi import Application, Handler
+from s3shunt.wsgi import Application, Handler, handler_of
 
 WALK = ("access_log", "errors", "health", "virtual_host", "sigv4", "grants", "lookup", "restore", "listing", "record", "shunt")
 
@@ -147,11 +147,23 @@ class House:
         return self.work()
 
 
+def foreign(app: Any) -> Any:
+    """A WSGI filter of another house: it knows nothing of ours, copies the environ and passes all on lazily."""
+
+    def passing(environ: dict[str, Any], start_response: Any) -> Any:
+        yield from app({**environ, "foreign.was.here": "1"}, start_response)
+
+    return passing
+
+
 def pipeline(house: connect.House, walk: Sequence[str], end: Handler, options: dict[str, dict[str, str]]) -> Handler:
-    """Doors by name, outermost first, around ``end``."""
+    """Doors by name, outermost first, around ``end``; ``foreign`` is somebody else's WSGI filter."""
     points = {point.name: point for point in entry_points(group="paste.filter_factory")}
     handler = end
     for name in reversed(walk):
+        if name == "foreign":
+            handler = handler_of(foreign(Application(handler)))
+            continue
         factory = points[name].load()
         given = {**(house.ini.section("filter", name) if name in house.ini.names("filter") else {}), **options.get(name, {})}
         handler = factory.make(handler, config.read(factory.options, f"filter:{name}", given), house)
