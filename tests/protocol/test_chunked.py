@@ -232,6 +232,11 @@ def test_the_declared_length_must_hold(length):
         decode(UNSIGNED, Decoder(names=(CRC32,), length=length, minimum=0))
 
 
+def test_a_chunk_beyond_the_declared_length_is_refused_before_its_bytes():
+    with pytest.raises(IncompleteBody):
+        Decoder(length=10).feed(b"b\r\n")
+
+
 def test_only_the_last_chunk_may_be_short():
     with pytest.raises(InvalidChunkSizeError):
         decode(UNSIGNED, Decoder(names=(CRC32,)))
