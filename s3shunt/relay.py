@@ -233,7 +233,7 @@ class AnswerBody:
         self._socket.settimeout(0)
         try:
             return bool(self._file.peek())
-        except ssl.SSLWantReadError:
+        except (ssl.SSLWantReadError, TimeoutError):
             return False
         except BROKEN:
             return True
@@ -293,7 +293,8 @@ def _send(connection: HTTPConnection, head: Head, body: Iterable[bytes], limits:
 
 
 def _pass(connection: HTTPConnection, data: bytes) -> bool:
-    if _readable(connection.sock):
+    """Over TLS what is readable may be a session ticket: there an early answer is seen when the store stops listening."""
+    if not isinstance(connection.sock, ssl.SSLSocket) and _readable(connection.sock):
         return False
     try:
         connection.sock.sendall(data)

@@ -1,6 +1,15 @@
 """The relay against a store on a socket that does as told: nothing cut ever passes for whole."""
 
+import datetime as dt
+import ipaddress
+import ssl
+import subprocess
+import sys
+
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from s3shunt.protocol.errors import BadDigest, IncompleteBody, ServiceUnavailable, SlowDown
 from s3shunt.relay import Head, Limits, Relay, _readable, sign
@@ -279,3 +288,83 @@ def test_what_is_signed_is_what_is_sent():
     fields = dict(head.fields)
     assert fields["x-amz-date"] == "20260105T103000Z"
     assert "Credential=AK/20260105/r/s3/aws4_request, SignedHeaders=host;range;x-amz-content-sha256;x-amz-date," in fields["authorization"]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A file with the key and certificate of 127.0.0.1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "store")])
+    start = dt.datetime(2020, 1, 1)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(start)
+        .not_valid_after(start.replace(year=2100))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("tls") / "store.pem"
+    clear = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file.write_bytes(key.private_bytes(*clear) + made.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+@pytest.fixture
+def secure(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with HttpOrigin(tls=context) as running:
+        yield running
+
+
+def test_a_secure_store_is_known_by_its_certificate(secure, certificate):
+    relay = Relay(secure.endpoint, QUICK, cafile=str(certificate))
+    secure.script += [Reply(200, BIG), Reply(200, BIG, chunked=True), Reply(200, b"end")]
+    assert [b"".join(get(relay).body) for _ in range(3)] == [BIG, BIG, b"end"]
+    assert secure.connections == 1
+    relay.close()
+
+
+def test_a_store_with_another_certificate_is_not_spoken_to(secure):
+    with pytest.raises(ServiceUnavailable):
+        get(Relay(secure.endpoint, QUICK))
+    assert not secure.requests
+
+
+GREEN = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from s3shunt import green
+green.use_eventlet()
+import eventlet
+from s3shunt.relay import Head, Limits, Relay
+relay = Relay(sys.argv[1], Limits(response=500), cafile=sys.argv[2] or None)
+ticks = []
+def tick():
+    while True:
+        ticks.append(1)
+        eventlet.sleep(0.01)
+eventlet.spawn_n(tick)
+fields = [("host", relay.host), ("content-length", "5")]
+sizes = [len(b"".join(relay.send(Head("PUT", "/films/a", fields, 5), [b"hello"]).body)) for _ in range(3)]
+try:
+    relay.send(Head("GET", "/films/a", [("host", relay.host)]))
+except Exception as error:
+    print(type(error).__name__)
+print(sizes, relay.open, len(ticks) > 20)
+"""
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_under_green_threads_nobody_else_waits_for_a_store(origin, secure, certificate, tls):
+    store = secure if tls else origin
+    store.script += [Reply(200, BIG), Reply(200, BIG, chunked=True), Reply(200, b"end"), Reply(silent=True)]
+    command = [sys.executable, "-c", GREEN, store.endpoint, str(certificate) if tls else ""]
+    ended = subprocess.run(command, check=False, capture_output=True, timeout=60, text=True)
+    assert (ended.stdout.splitlines(), ended.stderr) == (["ServiceUnavailable", f"{[len(BIG), len(BIG), 3]} 0 True"], "")
+    assert store.connections == 1

@@ -1,6 +1,7 @@
 """Stores that do as a test says: ``Origin`` in process, behind filters; ``HttpOrigin`` on a socket, behind the relay."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -117,6 +118,7 @@ class HttpOrigin:
 
     script: list[Reply] = field(default_factory=list)
     requests: list[Received] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
 
     def __enter__(self) -> "HttpOrigin":
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -133,7 +135,7 @@ class HttpOrigin:
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
 
     @property
     def connections(self) -> int:
@@ -161,8 +163,8 @@ class HttpOrigin:
                 self._connections.append(sock)
                 threading.Thread(target=self._serve, args=(sock, len(self._connections)), daemon=True).start()
 
-    def _serve(self, sock: socket.socket, number: int) -> None:
-        with suppress(OSError), sock, sock.makefile("rb") as file:
+    def _serve(self, plain: socket.socket, number: int) -> None:
+        with suppress(OSError), self._secured(plain) as sock, sock.makefile("rb") as file:
             while (received := _head(file, number)) is not None:
                 reply = self.script.pop(0) if self.script else Reply()
                 if reply.early:
@@ -176,6 +178,9 @@ class HttpOrigin:
                     file.read(1)
                 if reply.early or reply.silent or reply.stall or reply.close or reply.cut is not None or received.cut:
                     return
+
+    def _secured(self, sock: socket.socket) -> socket.socket:
+        return self.tls.wrap_socket(sock, server_side=True) if self.tls else sock
 
     def _body(self, file: Any, received: Received) -> None:
         wanted = int(received.fields.get("content-length", "0"))
