@@ -2,7 +2,6 @@
 
 import ast
 import re
-from configparser import RawConfigParser
 from importlib.metadata import entry_points
 from pathlib import Path
 
