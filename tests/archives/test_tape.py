@@ -3,17 +3,20 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s3shunt.archives import tape
 from s3shunt.archives.tape import Options, TapeArchive
 from s3shunt.archives.tape.drives import Drive, Times, Waiting, run
 from s3shunt.model import Facts, ObjectRef, Recall
 from s3shunt.ports import Progress
 from s3shunt.protocol.errors import ServiceUnavailable
+from s3shunt.testing import killed
 from s3shunt.testing.clock import HandClock
 from s3shunt.testing.contracts.archive import ArchiveContract
 
@@ -302,3 +305,44 @@ archive.write("t", chunks(), size=15, ref=ObjectRef("films", "a"), facts=Facts(s
 def test_a_library_that_cannot_be_is_refused(tmp_path, given):
     with pytest.raises(ValueError):
         opened(tmp_path, **given)
+
+
+HERE = Path(tape.__file__).parent
+
+
+def test_a_writer_killed_at_any_line_left_nothing_that_the_next_one_cannot_finish(tmp_path):
+    archive, number = opened(tmp_path, copies=2), 0
+    for number in killed.at_every_line(lambda: put(archive, f"t{number + 1}"), HERE):
+        tag = f"t{number}"
+        found = archive.find(tag=tag)
+        assert found is None or found.copies == 2
+        assert archive.find(archive_id=put(archive, tag)).copies == 2
+        assert list(tmp_path.glob("cartridges/*/.*")) == []
+    assert number > 50
+
+
+def test_a_shredder_killed_at_any_line_can_be_called_again(tmp_path):
+    archive = opened(tmp_path, copies=2)
+    archive_id = put(archive)
+    for _ in killed.at_every_line(lambda: archive.shredder().shred(archive_id), HERE):
+        archive.shredder().shred(archive_id)
+        assert archive.find(archive_id=archive_id) is None
+        assert files(archive, archive_id) == []
+        put(archive)
+
+
+def test_a_recall_is_not_forgotten_whenever_its_worker_is_killed(tmp_path):
+    clock = HandClock()
+    archive = opened(tmp_path, clock)
+    archive_id, number = put(archive), 0
+
+    def act():
+        archive.status([ask(archive, archive_id, f"r{number + 1}")])
+
+    for number in killed.at_every_line(act, HERE):
+        request = ask(archive, archive_id, f"r{number}")
+        archive.status([request])
+        clock.later(60_000)
+        assert b"".join(archive.read(request)) == b"hello"
+        archive.release(request)
+    assert number > 50

@@ -37,7 +37,6 @@ def new_bucket(store, *, versioned=False):
 
 class TestSeaweedFS(StoreContract):
     takes_dot_segments = False
-    takes_newlines = False
     takes_backslashes = False
     takes_double_slashes = False  # 'a//b' is 'a/b' to it
     takes_long_segments = False

@@ -122,6 +122,7 @@ def test_a_multipart_object_goes_with_its_segments_and_nothing_else(shared, monk
     put(shared, keep, body)
     facts = put(shared, at, body)
     assert facts.etag.endswith('-3"')
+    assert facts.parts == (5 << 20, 5 << 20, 1 << 20)
     assert count_segments(shared, bucket) == 6
     shared.delete_exact(at, facts.fingerprint)
     assert shared.head(at) is None

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from s3shunt.model import ObjectRef
 from s3shunt.protocol.errors import IncompleteBody, NoSuchKey, ServiceUnavailable
+from s3shunt.stores import posix
 from s3shunt.stores.posix import Options, PosixStore, names
+from s3shunt.testing import killed
 from s3shunt.testing.clock import HandClock
 from s3shunt.testing.contracts.store import StoreContract
 
@@ -199,3 +202,22 @@ def test_a_directory_that_cannot_be_used_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError):
         opened(tmp_path / "file")
+
+
+@pytest.mark.parametrize("act", ["write", "delete"])
+def test_whoever_is_killed_at_whatever_line_leaves_the_old_object_or_the_new_one(tmp_path, act):
+    def run():
+        store = opened(tmp_path)
+        put(store, b"the new one") if act == "write" else store.delete(REF)
+
+    put(opened(tmp_path), b"the old one")
+    died = 0
+    for died in killed.at_every_line(run, Path(posix.__file__).parent):
+        store = opened(tmp_path)
+        found = store.head(REF)
+        body = b"".join(store.read(REF)) if found else None
+        assert body in (b"the old one", b"the new one" if act == "write" else None)
+        put(store, b"the old one")
+        assert len(listed(data_file(store).parent)) == 2
+        assert listed(tmp_path / "+aside") == []
+    assert died > 30
