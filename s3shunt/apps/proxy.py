@@ -15,7 +15,7 @@ verified to the last byte: a body that is cut or wrong cuts the upload. One of u
 that it is refused with MissingContentLength.
 
 The store's answers go back as they are, its 5xx too, under our request id. A store that cannot
-be reached, breaks off before its answer, redirects, or does not accept our
+be reached, breaks off before the first byte of its answer, redirects, or does not accept our
 signature is 503 ServiceUnavailable with ``Retry-After``; one that breaks off in the middle breaks the
 client's connection. Idempotent requests are tried three times before that. ``response-*``
 parameters are for signed requests only.
@@ -43,9 +43,9 @@ from s3shunt.connect import House
 from s3shunt.context import Decision
 from s3shunt.model import Identity, ObjectRef
 from s3shunt.protocol import addressing, delete, headers, operations, sigv4
-from s3shunt.protocol.errors import AccessDenied, InvalidRequest, MissingContentLength, ServiceUnavailable
+from s3shunt.protocol.errors import AccessDenied, IncompleteBody, InvalidRequest, MissingContentLength, ServiceUnavailable
 from s3shunt.protocol.operations import Body
-from s3shunt.relay import Answer, Head, Limits, Relay
+from s3shunt.relay import Answer, AnswerBody, Head, Limits, Relay
 from s3shunt.wsgi import Request, Response, document
 
 log = logging.getLogger(__name__)
@@ -197,7 +197,19 @@ def _answered(answer: Answer) -> Response:
         if fault := OUR_FAULT.search(pieces[0]):
             log.error("the store does not accept our signature: %s", fault[1].decode())
             raise ServiceUnavailable(retry_after=60)
+    elif body.left != 0:
+        pieces = _begun(body)
     return Response(status=f"{status} {answer.reason}".strip(), headerlist=headers.from_store(answer.fields), app_iter=pieces)
+
+
+def _begun(body: AnswerBody) -> wsgi.Begun:
+    """The bytes, the first of them read already: while the client has seen nothing, a store that breaks off can still be told."""
+    begun = wsgi.Begun(body, [])
+    try:
+        begun.taken.append(next(begun.rest, b""))
+    except IncompleteBody as error:
+        raise ServiceUnavailable(retry_after=1) from error
+    return begun
 
 
 factory = wsgi.app_factory(Proxy, Options, "app:proxy")

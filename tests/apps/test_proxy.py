@@ -255,12 +255,19 @@ def test_an_upload_of_unknown_length_has_a_limit(tmp_path, store):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-@pytest.mark.parametrize("cut", [0, 100, len(BIG) - 1])
+@pytest.mark.parametrize("cut", [80_000, len(BIG) - 1])
 def test_an_answer_cut_short_never_ends_quietly(site, store, chunked, cut):
     store.script.append(Reply(200, BIG, chunked=chunked, cut=cut))
     answer = site("GET", "/films/a")
     assert isinstance(answer.broken, IncompleteBody)
     assert len(answer.body) <= cut
+
+
+@pytest.mark.parametrize("reply", [Reply(200, BIG, cut=0), Reply(200, BIG, chunked=True, cut=100), Reply(200, BIG, cut=0, stall=True)])
+def test_an_answer_that_breaks_before_its_first_bytes_is_no_answer(site, store, reply):
+    store.script.append(reply)
+    answer = site("GET", "/films/a")
+    assert (answer.status, answer.code, answer.broken) == (503, "ServiceUnavailable", None)
 
 
 @pytest.mark.parametrize(
