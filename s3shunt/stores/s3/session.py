@@ -91,7 +91,10 @@ class Credentials:
 
     def find(self, account: str) -> tuple[str, str]:
         """Raises AccessDenied for an account the store does not know. A file that changed is read again before that."""
-        found = self._find(account) or (self._reread() and self._find(account)) or None
+        found = self._find(account)
+        if found is None:
+            self._reread()
+            found = self._find(account)  # also when another thread has just read it
         if found is None:
             raise errors.AccessDenied(f"No credential of the store belongs to account '{account}'.")
         return found
@@ -107,11 +110,11 @@ class Credentials:
             return known.get("") or known.get("*")
         return known.get(account) or known.get("*")
 
-    def _reread(self) -> bool:
+    def _reread(self) -> None:
         try:
             status = self._path.stat()
             if status.st_mtime_ns == self._read_at:
-                return False
+                return
             if stat.S_IMODE(status.st_mode) & 0o077:
                 raise ConfigError(f"{self._path}: others may read it: expected mode 0600")
             given = json.loads(self._path.read_text(encoding="utf-8"))
@@ -121,7 +124,6 @@ class Credentials:
             raise ConfigError(f"{self._path}: cannot be read: {error.strerror}") from None
         except (ValueError, AttributeError, KeyError, TypeError):
             raise ConfigError(f'{self._path}: expected JSON such as {{"": {{"access_key": ..., "secret_key": ...}}}}') from None
-        return True
 
 
 def _pair(keys: Mapping[str, Any]) -> tuple[str, str]:
