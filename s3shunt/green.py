@@ -101,6 +101,15 @@ def lock() -> Any:
     return Semaphore(1)
 
 
+def native_lock() -> threading.Lock:
+    """A lock between what runs in ``offload``, whatever a host has patched. Never to be waited for by a green thread."""
+    if not patched():
+        return threading.Lock()
+    from eventlet.patcher import original
+
+    return original("threading").Lock()  # type: ignore[no-any-return]
+
+
 def http_connection(host: str, port: int, *, timeout: float, tls: Any = None) -> HTTPConnection:
     """An unconnected ``http.client`` connection on the right kind of socket. ``tls`` is an SSLContext or None.
 

@@ -71,3 +71,24 @@ def test_what_a_call_raised_in_the_pool_is_raised_here():
         except SlowDown as error:
             print(error.retry_after)
     """) == ["3"]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", HUBS.values(), ids=HUBS)
+def test_a_native_lock_is_one_between_offloaded_calls(host):
+    assert run(f"""
+        {host}
+        from s3shunt import green
+        import eventlet, eventlet.patcher
+        nap, lock, inside, most = eventlet.patcher.original("time").sleep, green.native_lock(), [], []
+        def work():
+            with lock:
+                inside.append(1)
+                most.append(len(inside))
+                nap(0.01)
+                inside.pop()
+        pool = eventlet.GreenPool()
+        for _ in range(10):
+            pool.spawn_n(green.offload, work)
+        pool.waitall()
+        print(max(most), len(most))
+    """) == ["1", "10"]

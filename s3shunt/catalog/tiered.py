@@ -4,7 +4,7 @@ After a write was answered no process gives the old answer later than a second,
 and what the index loses is only slower. While the index or the link to it is
 away, everything is asked of the database.
 
-``find`` may be called from a green thread: it waits for nothing but green
+``find`` is best called by a green thread itself: it waits for nothing but green
 sockets and offloaded calls. ``commit`` blocks as the database does.
 """
 
@@ -41,6 +41,8 @@ class TieredCatalog:
         self._open = False  # the index may be read: the link stands, and no publish row was open behind it
         self._closed = False
         self._followers: dict[int, object] = {}  # by process: forked ones each have their own link
+        if green.hub():
+            self._follow()
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(self._truth, attribute)
@@ -118,11 +120,7 @@ class TieredCatalog:
 
     def _follow(self) -> None:
         """See to it that this process hears of changes. Within a thread pool there is no one to listen: the next green caller will."""
-        mine, process = object(), os.getpid()
-        if process in self._followers or (green.hub() and not green.on_hub()):
-            return
-        if self._followers.setdefault(process, mine) is mine:
-            self._let_go()
+        if os.getpid() not in self._followers and (green.on_hub() or not green.hub()):
             green.spawn(self._for_ever)
 
     def close(self) -> None:
@@ -130,6 +128,10 @@ class TieredCatalog:
         self._closed = True
 
     def _for_ever(self) -> None:
+        mine = object()
+        if self._followers.setdefault(os.getpid(), mine) is not mine:
+            return
+        self._let_go()
         while not self._closed:
             try:
                 with self._index.listen() as link:

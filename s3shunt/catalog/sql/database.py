@@ -60,7 +60,7 @@ class Database:
         self._writers = self.engine.execution_options(writes=True)
         self._readers = self.engine if self.sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite has one writer at a time, and its own waiting is a lottery of sleeps: within a process writers queue here.
-        self._turn = threading.Lock() if self.sqlite and not green.patched() else None
+        self._turn = green.native_lock() if self.sqlite else None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

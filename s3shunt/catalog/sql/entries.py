@@ -5,9 +5,11 @@ of them. No condition reads another table.
 """
 
 from collections.abc import Iterable
+from secrets import randbits
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, tuple_, update
 
+from s3shunt import green
 from s3shunt.catalog.sql import ledger, rows, schema
 from s3shunt.catalog.sql.database import Conflict, Database
 from s3shunt.clock import Clock
@@ -17,6 +19,9 @@ from s3shunt.policy import transitions
 E = schema.entry.c
 modified_at = func.coalesce(E.last_modified, 0)
 LISTING_ORDER = (E.key, E.current.desc(), modified_at.desc(), E.version)
+
+REVISION_BITS = 48
+"""A row begins with a revision of its own, so that nobody takes it for one that was there, and went, before."""
 
 
 class Entries:
@@ -28,6 +33,10 @@ class Entries:
         self._outbox = outbox
 
     def find(self, ref: ObjectRef) -> Entry | None:
+        """May be called by a green thread itself."""
+        return green.offload(self._find, ref)
+
+    def _find(self, ref: ObjectRef) -> Entry | None:
         where = [E.account == ref.account, E.bucket == ref.bucket, E.key == rows.key_bytes(ref.key)]
         where.append(E.current == 1 if ref.version is None else E.version == (ref.version or NULL))
         with self._database.read() as connection:
@@ -140,7 +149,7 @@ def _replace(connection: Connection, swap: Swap) -> None:
     old, new = swap.old, swap.new
     if old is None:
         assert new is not None
-        connection.execute(insert(schema.entry), rows.entry_values(new) | {"revision": 1})
+        connection.execute(insert(schema.entry), rows.entry_values(new) | {"revision": randbits(REVISION_BITS)})
     elif new is None:
         _exactly_one(connection.execute(delete(schema.entry).where(_unchanged(old))).rowcount)
     else:
