@@ -106,9 +106,17 @@ class TieredCatalog:
     def history(self, ref: ObjectRef) -> list[Entry]:
         return self._truth.history(ref)
 
-    def drain(self, now: int, older_than: int = OVERDUE) -> int:
-        """Publish what its writers left in the outbox; how many rows went, BATCH at most. Raises ServiceUnavailable."""
-        rows = green.offload(self._truth.publishes, now - older_than, BATCH)
+    def drain(self, now: int) -> int:
+        """Publish what its writers left in the outbox; how many rows went. While index or database are away: none."""
+        try:
+            return self._drain(now - OVERDUE)
+        except ServiceUnavailable as error:
+            log.debug("the outbox is left for later: %s", error)
+            return 0
+
+    def _drain(self, older_than: int) -> int:
+        """At most BATCH rows. Raises ServiceUnavailable."""
+        rows = green.offload(self._truth.publishes, older_than, BATCH)
         if rows:
             changed = [what.ref if isinstance(what, Entry) else what for _, what in rows]
             self._forget(changed)
@@ -143,14 +151,14 @@ class TieredCatalog:
 
     def _stand(self, link: Any) -> None:
         """Until the link breaks."""
-        while self.drain(self._clock.now(), -AHEAD) >= BATCH:
+        while self._drain(self._clock.now() + AHEAD) >= BATCH:
             self._hear(link)
         drained = self._clock.monotonic()
         while not self._closed:
             self._hear(link)
             self._open = True
             if self._clock.monotonic() - drained >= DRAIN:
-                self._drain_quietly()
+                self.drain(self._clock.now())
                 drained = self._clock.monotonic()
             green.sleep(PROBE)
 
@@ -158,12 +166,6 @@ class TieredCatalog:
         probed = self._clock.monotonic()
         self.recent.forget(*link.heard())
         self.recent.believe(probed)
-
-    def _drain_quietly(self) -> None:
-        try:
-            self.drain(self._clock.now())
-        except ServiceUnavailable as error:
-            log.debug("the outbox is left for later: %s", error)
 
     def _let_go(self) -> None:
         self._open = False
