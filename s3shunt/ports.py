@@ -27,7 +27,8 @@ class Catalog(Protocol):
 
         Every swap is checked against ``policy.transitions``; one that is not in
         the graph raises IllegalTransition. The new row's ``revision`` is the old
-        one's plus one, whatever ``new`` says.
+        one's plus one, whatever ``new`` says; a row that is inserted gets one that no
+        row of that name had before.
         """
 
     def scan(

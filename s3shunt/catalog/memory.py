@@ -95,7 +95,7 @@ class MemoryCatalog:
         if swap.old is not None:
             del self._rows[_pk(swap.old.ref)]
         if swap.new is not None:
-            revision = swap.old.revision + 1 if swap.old else 1
+            revision = swap.old.revision + 1 if swap.old else self._next() << 20
             self._rows[_pk(swap.new.ref)] = replace(swap.new, revision=revision)
             self._publish[self._next()] = swap.new.ref
         elif swap.old is not None:

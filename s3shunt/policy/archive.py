@@ -185,8 +185,8 @@ def sweep(row: Entry | None, seen: Facts | None, policy: Policy, now: int) -> St
 
 
 def heal(row: Entry | None, policy: Policy | None, now: int) -> Step | None:
-    """The store has no bytes for a verified entry that nobody writes: a dead evictor's delete landed after the sweep."""
-    if row is None or row.state is not State.VERIFIED or row.writers or not row.archive_id:
+    """The store has no bytes for a verified entry: a dead evictor's delete landed after the sweep. A write that is under way goes on."""
+    if row is None or row.state is not State.VERIFIED or not row.archive_id:
         return None
     return Step(swaps=(Swap(row, _archived(row, policy)),), events=(_event(row, now),))
 

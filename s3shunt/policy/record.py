@@ -63,6 +63,8 @@ def finish(
     if row.state is State.EVICTING:
         return Wait(row.lease or written.now)
     policy = policy_for(policies, written)
+    if row.ref == written.ref and row.state in (State.ARCHIVING, State.VERIFIED) and _known(row, written):
+        return _told(row, intent, written)
     fresh = _fresh(row, written, policy)
     same = row.ref == written.ref
     swaps = _replaced(row, fresh, policy) if same else _succeeded(row, fresh, policy, current)
@@ -149,6 +151,12 @@ def sweep(
     if seen is None or row.generation > intent.generation or _older(intent, seen):
         return abandon(row, intent)
     return finish(row, intent, seen, policies, current=current)
+
+
+def _told(row: Entry, intent: Intent, written: Written) -> Step:
+    """An archiver was faster and stands on this very version: its copy counts, as a dead evictor may yet delete the bytes."""
+    known = replace(row, writers=row.writers - 1, storage_class=written.storage_class, external_id=written.external_id)
+    return Step(swaps=(Swap(row, known),), closed=(intent.id,))
 
 
 def _known(row: Entry, seen: Written) -> bool:

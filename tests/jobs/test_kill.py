@@ -52,19 +52,19 @@ class Mortal(Works):
 
 def to_tape(works):
     works.put("a", FILM)
-    return lambda: works.work()
+    return works.work
 
 
 def recalled(works):
     works.archived("a", FILM)
     works.restore("a", days=2)
-    return lambda: works.work()
+    return works.work
 
 
 def expired(works):
     recalled(works)()
     works.clock.later(4 * works.house.day)
-    return lambda: works.work()
+    return works.work
 
 
 def overwritten_while_recalled(works):
