@@ -227,6 +227,25 @@ def test_an_answer_cut_by_the_store_is_cut_to_the_client(served, chunked):
     assert not body.endswith(b"0\r\n\r\n")
 
 
+def test_a_client_that_leaves_takes_its_upstream_connection_along(served):
+    served.store.script.append(Reply(200, BIG * 16, [("x-amz-meta-a", "left")]))
+    sock, file = served.connect()
+    with sock, file:
+        sock.sendall(b"".join(served.signed("GET", "/films/left")))
+        file.read(1000)
+    for _ in range(100):
+        left = [line for line in served.lines() if line.get("key") == "left"]
+        if left:
+            break
+        threading.Event().wait(0.1)
+    assert left[0]["cut"] is True
+    assert left[0]["out"] < 16 * len(BIG)
+    connections = served.store.connections
+    assert served.ask("HEAD", "/films/a")[0] == 200
+    assert served.ask("HEAD", "/films/a")[0] == 200
+    assert served.store.connections <= connections + 1
+
+
 def test_an_upload_in_chunks_without_a_length_goes_on_with_one(served):
     head, _ = served.signed("PUT", "/films/a", x_amz_content_sha256="UNSIGNED-PAYLOAD")
     head = head.replace(b"content-length: 0", b"Transfer-Encoding: chunked")
