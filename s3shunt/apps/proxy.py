@@ -34,6 +34,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -110,7 +111,7 @@ class Proxy:
             return length, sigv4.UNSIGNED, kept
         if body.length == 0:
             return 0, sigv4.EMPTY_SHA256, list(body)  # reading nothing verifies it, before the head goes out
-        return body.length, sigv4.UNSIGNED, body
+        return body.length, sigv4.UNSIGNED, _opened(body)
 
     def _spooled(self, body: wsgi.Body) -> tuple[int, Iterator[bytes]]:
         """A body of unknown length, kept until its length is known and it is verified."""
@@ -124,6 +125,12 @@ class Proxy:
                 green.offload(file.write, data)
             kept.pop_all()
         return file.tell(), _unspooled(file)
+
+
+def _opened(body: Iterable[bytes]) -> Iterable[bytes]:
+    """The same bytes, of which the first came before the store is asked: some keep an empty object of an upload that never began."""
+    pieces = iter(body)
+    return chain([next(pieces)], pieces)
 
 
 def _unspooled(file: IO[bytes]) -> Iterator[bytes]:

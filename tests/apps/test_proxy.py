@@ -227,6 +227,16 @@ def test_a_body_that_proves_wrong_stores_nothing(site, store, error):
     assert store.wait(1)[0].cut
 
 
+def test_an_upload_that_never_begins_is_not_announced_to_the_store(site, store):
+    class Unborn(Body):
+        def read(self, size=-1):
+            raise IncompleteBody
+
+    site.wrap = lambda body: Unborn(body.source, body.length)
+    assert site("PUT", "/films/a", BIG).code == "IncompleteBody"
+    assert not store.requests
+
+
 def test_an_empty_body_is_verified_before_anything_is_sent(site, store):
     class Wrong(Body):
         def __iter__(self):
