@@ -130,7 +130,7 @@ class Proxy:
 def _opened(body: Iterable[bytes]) -> Iterable[bytes]:
     """The same bytes, of which the first came before the store is asked: some keep an empty object of an upload that never began."""
     pieces = iter(body)
-    return chain([next(pieces)], pieces)
+    return chain([next(pieces, b"")], pieces)
 
 
 def _unspooled(file: IO[bytes]) -> Iterator[bytes]:
