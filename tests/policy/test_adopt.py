@@ -1,0 +1,37 @@
+import pytest
+
+from s3shunt.model import Facts, ObjectRef, Policy, State
+from s3shunt.policy.adopt import adopted, candidates
+from s3shunt.ports import Copy
+
+REF = ObjectRef("films", "a", None, "acc")
+POLICY = Policy(name="p", buckets=("films",), archive="tape", storage_class="DEEP_ARCHIVE")
+
+
+def copy(**more):
+    return Copy(**{"archive_id": "id", "size": 3, "checksum": "md5:" + "a" * 32, "copies": 2, **more})
+
+
+def test_each_archive_of_the_key_is_asked_once():
+    twice = Policy(name="q", buckets=("f*",), archive="tape")
+    other = Policy(name="r", buckets=("f*",), archive="cloud")
+    far = Policy(name="s", buckets=("f*",), archive="far", prefix="z")
+    assert [policy.name for policy in candidates((POLICY, twice, other, far), REF)] == ["p", "r"]
+
+
+def test_what_is_adopted_is_archived_under_its_policy():
+    (swap,) = adopted(REF, copy(), POLICY, "main", 7).swaps
+    row = swap.new
+    assert swap.old is None
+    assert (row.state, row.storage_class, row.archive, row.archive_id, row.copies) == (State.ARCHIVED, "DEEP_ARCHIVE", "tape", "id", 2)
+    assert (row.ref.version, row.facts.size, row.facts.last_modified) == ("null", 3, 7)
+
+
+def test_the_archives_facts_are_kept():
+    facts = Facts(size=3, etag='"e"', last_modified=1)
+    assert adopted(REF, copy(facts=facts), POLICY, "main", 7).swaps[0].new.facts == facts
+
+
+@pytest.mark.parametrize(("checksum", "etag"), [("md5:" + "a" * 32, f'"{"a" * 32}"'), ("sha256:" + "b" * 64, f'"{"b" * 32}-1"')])
+def test_an_etag_is_an_md5_or_looks_like_none(checksum, etag):
+    assert adopted(REF, copy(checksum=checksum), POLICY, "main", 7).swaps[0].new.facts.etag == etag
