@@ -17,10 +17,11 @@ Where the store's bucket names are global, a caller may use a bucket that the ca
 says his account owns, or that the store itself lets his account HEAD; a yes is
 remembered for ``remember``. What the store does not know is NoSuchBucket, what it
 refuses AccessDenied. A mismatch of ``x-amz-expected-bucket-owner`` is AccessDenied.
-A site with one store credential for all should set ``ownership = catalog``.
+A site with one store credential for all must set ``ownership = catalog``: the catalog alone says then whose
+a bucket is (``record`` notes who made it), ListBuckets shows one's own, and no name is made twice.
 
 It stands behind ``sigv4`` and in front of all that acts. May answer AccessDenied,
-NoSuchBucket, MalformedXML, NotImplemented, ServiceUnavailable.
+NoSuchBucket, BucketAlreadyExists, MalformedXML, NotImplemented, ServiceUnavailable.
 
     [filter:grants]
     use = egg:s3shunt#grants
@@ -38,12 +39,14 @@ from s3shunt.context import Decision
 from s3shunt.model import ANONYMOUS, Identity, ObjectRef
 from s3shunt.policy import grants
 from s3shunt.policy.grants import Anonymous, Asked, Verdict
-from s3shunt.protocol import addressing, delete
-from s3shunt.protocol.errors import AccessDenied, NoSuchBucket, ServiceUnavailable
+from s3shunt.protocol import addressing, buckets, delete
+from s3shunt.protocol.errors import AccessDenied, BucketAlreadyExists, MalformedXML, NoSuchBucket, ServiceUnavailable
 from s3shunt.relay import Head, Relay, sign
-from s3shunt.wsgi import Handler, Request, Response, document
+from s3shunt.wsgi import Handler, Request, Response, document, taken
 
 REMEMBERED = 10_000
+CATALOGUED = 1000
+"""Milliseconds that the catalog's word is believed without asking again."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,15 @@ class Grants:
         verdict = grants.decide(identity, self._asked(request), self.anonymous)
         self._check_owners(request, identity, verdict)
         request.context.decision = Decision(identity, request.operation, request.ref, verdict.targets, verdict.denied)
-        return self.forward(request)
+        response = self.forward(request)
+        if request.operation.name == "ListBuckets" and self._shared:
+            return self.owners.own(response, identity)
+        return response
+
+    @property
+    def _shared(self) -> bool:
+        """Whether accounts that the store takes for one are kept apart here."""
+        return self.options.ownership == "catalog" and not self.per_account
 
     def _identity(self, request: Request) -> Identity:
         identity = request.context.identity or ANONYMOUS
@@ -98,11 +109,15 @@ class Grants:
         return replace(addressing.copy_source(request.fields["x-amz-copy-source"]), account=request.ref.account)
 
     def _check_owners(self, request: Request, identity: Identity, verdict: Verdict) -> None:
+        """Raises AccessDenied, NoSuchBucket, BucketAlreadyExists or ServiceUnavailable."""
         own = request.fields.get("x-amz-expected-bucket-owner", identity.account)
         sources = request.fields.get("x-amz-source-expected-bucket-owner", identity.account)
         if not {own, sources} <= {identity.account}:
             raise AccessDenied
-        if not self.per_account and request.ref.bucket and request.operation.name != "CreateBucket":
+        if request.operation.name == "CreateBucket":
+            if self._shared:
+                self.owners.free(identity, request.ref.bucket)
+        elif not self.per_account and request.ref.bucket:
             for bucket in {request.ref.bucket, *(ref.bucket for ref in verdict.targets)}:
                 self.owners.check(identity, bucket)
 
@@ -127,7 +142,7 @@ class Owners:
             raise AccessDenied
         if not owner:
             self._ask(identity, bucket)
-        self._known[name] = self.house.clock.now() + self.options.remember
+        self._known[name] = self.house.clock.now() + (CATALOGUED if owner else self.options.remember)
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 
@@ -143,9 +158,16 @@ class Owners:
         return known.owner if known is not None else ""
 
     def _ask(self, identity: Identity, bucket: str) -> None:
-        """HEAD the bucket as the caller."""
         if self.options.ownership == "catalog":
             raise AccessDenied
+        status = self._head(identity, bucket)
+        if status == 404:
+            raise NoSuchBucket(BucketName=bucket)
+        if status != 200:
+            raise AccessDenied
+
+    def _head(self, identity: Identity, bucket: str) -> int:
+        """HEAD the bucket as the caller. Raises ServiceUnavailable when the store cannot say."""
         own = (identity.store_access_key or "", identity.store_secret_key or "")
         head = sign(
             Head("HEAD", addressing.escape(f"/{bucket}"), []), [], host=self.relay.host, region=self.upstream.region,
@@ -153,12 +175,29 @@ class Owners:
         )  # fmt: skip
         answer = self.relay.send(head, retry=True)
         answer.body.close()
-        if answer.status == 404:
-            raise NoSuchBucket(BucketName=bucket)
         if answer.status >= 500:
             raise ServiceUnavailable(retry_after=1)
-        if answer.status != 200:
-            raise AccessDenied
+        return answer.status
+
+    def free(self, identity: Identity, bucket: str) -> None:
+        """The name is nobody's, or his already: the store could not tell, for it takes all accounts for one."""
+        owner = self._owner(bucket)
+        if owner != identity.account and (owner or self._head(identity, bucket) != 404):
+            raise BucketAlreadyExists(BucketName=bucket)
+
+    def own(self, response: Response, identity: Identity) -> Response:
+        """A list of buckets, with his alone."""
+        if response.status_int != 200:
+            return response
+        document = taken(response)
+        try:
+            kept = {name for name in buckets.names(document) if self._owner(name) == identity.account}
+            document = buckets.only(document, kept)
+        except MalformedXML as error:
+            raise ServiceUnavailable(retry_after=1) from error
+        response.app_iter = [document]
+        response.headers["Content-Length"] = str(len(document))
+        return response
 
 
 factory = wsgi.filter_factory(Grants, Options, "filter:grants")

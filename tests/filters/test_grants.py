@@ -7,11 +7,11 @@ from s3shunt.catalog.memory import MemoryCatalog
 from s3shunt.config import Ini
 from s3shunt.filters.grants import Grants, Options
 from s3shunt.model import Bucket, Grant, Identity, ObjectRef
-from s3shunt.protocol.errors import AccessDenied, MalformedXML, NoSuchBucket, NotImplemented, ServiceUnavailable
+from s3shunt.protocol.errors import AccessDenied, BucketAlreadyExists, MalformedXML, NoSuchBucket, NotImplemented, ServiceUnavailable
 from s3shunt.testing.client import environ
 from s3shunt.testing.clock import HandClock
 from s3shunt.testing.origin import HttpOrigin, Origin, Reply
-from s3shunt.wsgi import Request
+from s3shunt.wsgi import Request, Response
 
 EDITOR = Identity(access_key="AK", account="desk", grants=None)
 
@@ -185,6 +185,16 @@ def test_the_stores_yes_is_remembered_for_a_while_and_its_no_is_not(site):
         assert len(store.requests) == 3
 
 
+def test_the_catalogs_word_is_believed_for_a_second(site):
+    door, _, house = site(Upstream(per_account=False), ownership="catalog")
+    house.truth().save_bucket(Bucket(name="films", owner="desk"))
+    door(asked("GET", "/films/a"))
+    house.truth().save_bucket(Bucket(name="films", owner="other"))
+    house.clock.later(1000)
+    with pytest.raises(AccessDenied):
+        door(asked("GET", "/films/a"))
+
+
 def test_the_yes_to_one_account_is_none_to_another(site):
     with HttpOrigin([Reply(200), Reply(403)]) as store:
         door, _, _ = site(Upstream(store.endpoint, per_account=False))
@@ -233,3 +243,46 @@ def test_without_the_catalog_the_store_is_asked_unless_the_catalog_alone_decides
     door, _, _ = site(Upstream(per_account=False), Away(), ownership="catalog")
     with pytest.raises(ServiceUnavailable):
         door(asked("GET", "/films/a"))
+
+
+@pytest.mark.parametrize(
+    ("owner", "there", "fine"),
+    [("desk", 200, True), ("other", 200, False), ("other", 404, False), ("", 200, False), ("", 403, False), ("", 404, True)],
+)
+def test_where_all_share_one_credential_no_bucket_is_made_twice(site, owner, there, fine):
+    with HttpOrigin([Reply(there)]) as store:
+        door, origin, house = site(Upstream(store.endpoint, per_account=False), ownership="catalog")
+        if owner:
+            house.truth().save_bucket(Bucket(name="films", owner=owner))
+        if fine:
+            door(asked("PUT", "/films"))
+        else:
+            with pytest.raises(BucketAlreadyExists):
+                door(asked("PUT", "/films"))
+        assert bool(origin.requests) is fine
+
+
+ROWS = b"<Bucket><Name>mine</Name></Bucket><Bucket><Name>other</Name></Bucket>"
+LIST = b"<ListAllMyBucketsResult><Buckets>" + ROWS + b"</Buckets></ListAllMyBucketsResult>"
+
+
+@pytest.mark.parametrize(("ownership", "shown"), [("catalog", [b"mine"]), ("store", [b"mine", b"other"])])
+def test_where_all_share_one_credential_each_sees_his_own_buckets(site, ownership, shown):
+    door, origin, house = site(Upstream(per_account=False), ownership=ownership)
+    house.truth().save_bucket(Bucket(name="mine", owner="desk"))
+    origin.script.append(Response(status=200, headerlist=[("Content-Length", str(len(LIST)))], app_iter=[LIST]))
+    response = door(asked("GET", "/"))
+    body = b"".join(response.app_iter)
+    assert [name for name in (b"mine", b"other") if name in body] == shown
+    assert response.headers["Content-Length"] == str(len(body))
+
+
+@pytest.mark.parametrize(("status", "error"), [(200, ServiceUnavailable), (503, None)])
+def test_a_list_of_buckets_that_is_none_is_not_shown(site, status, error):
+    door, origin, _ = site(Upstream(per_account=False), ownership="catalog")
+    origin.script.append(Response(status=status, app_iter=[b"<Other/>"]))
+    if error is None:
+        assert door(asked("GET", "/")).status_int == 503
+    else:
+        with pytest.raises(error):
+            door(asked("GET", "/"))
