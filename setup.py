@@ -83,6 +83,7 @@ setup(
             "s3+https = s3shunt.stores.s3:S3Store",
         ],
         "s3shunt.evictors": ["swift = s3shunt.stores.swift:SwiftEvictor"],
+        "s3shunt.hosts": ["swift = s3shunt.swift.info:register"],
         "s3shunt.archives": ["tape = s3shunt.archives.tape:TapeArchive"],
         "s3shunt.jobs": [f"{name} = s3shunt.jobs.{name}:factory" for name in JOBS],
     },

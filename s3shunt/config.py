@@ -223,6 +223,25 @@ def _evict(section: str, value: str) -> tuple[int | None, int | None, int | None
     raise ConfigError(f"[{section}] evict = {value}: expected 'at once', 'never', 'after 7d' or 'high 85 low 75'")
 
 
+def _files(path: Path) -> list[Path]:
+    """The file itself; of a folder, as Swift takes one, its ``*.conf`` in order."""
+    return sorted(path.glob("[!.]*.conf")) if path.is_dir() else [path]
+
+
+def _parse(parser: RawConfigParser, path: Path) -> None:
+    try:
+        source = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    for number, line in enumerate(source.splitlines(), 1):
+        if re.match(r"\[[^\]]*\]\s*[^\s#;]", line):
+            raise ConfigError(f"{path}:{number}: text after a section header is lost: {line.strip()}: expected the header alone")
+    try:
+        parser.read_string(source, str(path))
+    except IniSyntaxError as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+
+
 class Ini:
     """One ini file, with ``${state}`` and ``${here}`` filled in and its mistakes found early.
 
@@ -232,19 +251,10 @@ class Ini:
 
     def __init__(self, path: Path, environ: Mapping[str, str] = os.environ) -> None:
         self.path = path.absolute()
-        try:
-            source = self.path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-        for number, line in enumerate(source.splitlines(), 1):
-            if re.match(r"\[[^\]]*\]\s*[^\s#;]", line):
-                raise ConfigError(f"{path}:{number}: text after a section header is lost: {line.strip()}: expected the header alone")
         parser = RawConfigParser(strict=True, delimiters=("=",), inline_comment_prefixes=None)
         parser.optionxform = str  # type: ignore[assignment,method-assign]  # options are case-sensitive
-        try:
-            parser.read_string(source, str(path))
-        except IniSyntaxError as error:
-            raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+        for file in _files(path):
+            _parse(parser, file)
         defaults = dict(parser.defaults())
         self.foreign_defaults = {n: v for n, v in defaults.items() if n not in ("state", "day")}
         self.house = read(HouseOptions, "DEFAULT", {n: v for n, v in defaults.items() if n in ("state", "day")})

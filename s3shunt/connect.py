@@ -6,6 +6,7 @@ registered under its URL scheme in ``setup.py``; a new adapter is a new file and
 one line there.
 """
 
+import sys
 import threading
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -37,6 +38,8 @@ class House:
         self.clock = timer
         self.draining = False
         """Set by the server when the process finishes its last requests."""
+        self.doors: list[str] = []
+        """Those that were loaded from the ini, in its order."""
         self._made: dict[tuple[str, str], Any] = {}
         self._lock = threading.RLock()
 
@@ -101,6 +104,16 @@ class House:
     def evictor(self, kind: str, store: str) -> Any:
         """The class of a store's own way to delete one version exactly."""
         return _load("evictor", kind, f"store:{store}")
+
+    def announce(self, door: str) -> bool:
+        """A door was loaded. Whether this process is another house's, a Swift proxy, which is told then."""
+        if door not in self.doors:
+            self.doors.append(door)
+        if "swift.common.registry" not in sys.modules:
+            return False
+        for host in entry_points(group="s3shunt.hosts", name="swift"):
+            host.load()(doors=self.doors)
+        return True
 
     def has(self, kind: str, name: str) -> bool:
         """Whether there is a ``[kind:name]``; a site without archive, say, needs no catalog."""

@@ -7,7 +7,7 @@ in the environ under one key.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from io import BytesIO
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -20,13 +20,15 @@ from s3shunt import config, connect
 from s3shunt.context import Context, Decision
 from s3shunt.model import ANONYMOUS, ObjectRef
 from s3shunt.protocol import addressing, operations
-from s3shunt.protocol.errors import IncompleteBody, InvalidURI, MalformedXML, ServiceUnavailable
+from s3shunt.protocol.errors import BadRequest, IncompleteBody, InvalidURI, MalformedXML, ServiceUnavailable
 
 __all__ = [
     "Body", "Handler", "Request", "Response", "app_factory", "document", "dropped", "filter_factory", "subrequest", "taken", "watch_close",
 ]  # fmt: skip
 
 KEY = "s3shunt.request"
+SWIFT = "swift.trans_id"
+"""In the environ of every request of a Swift proxy: its catch_errors puts it there, its sub-requests keep it."""
 
 _ASKED_ANEW = {
     KEY, "RAW_URI", "REQUEST_URI", "HTTP_TRANSFER_ENCODING", "CONTENT_TYPE", "HTTP_ACCEPT_ENCODING", "HTTP_RANGE", "HTTP_EXPECT",
@@ -80,14 +82,20 @@ class Request(webob.BaseRequest):
         environ = self.environ
         for name in ("RAW_URI", "REQUEST_URI"):
             if name in environ:
-                return addressing.origin_form(environ[name])
+                return self._origin_form(environ[name])
         path = environ.get("RAW_PATH_INFO")
         if path is None:
             path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
             if "%" in path or "//" in path or not path.isascii() or addressing.escape(path) != path:
                 raise InvalidURI("This server does not hand on the request target as it was sent.")
         query = environ.get("QUERY_STRING")
-        return f"{path}?{query}" if query else path
+        return self._origin_form(f"{path}?{query}" if query else path)
+
+    def _origin_form(self, target: str) -> str:
+        """An absolute form must name the Host: that is what was signed, and what a front server went by."""
+        if not target.startswith("/") and addressing.authority(target) != self.environ.get("HTTP_HOST", "").lower():
+            raise InvalidURI
+        return addressing.origin_form(target)
 
     @cached_property
     def raw_path(self) -> str:
@@ -186,7 +194,7 @@ class Request(webob.BaseRequest):
             return None
         length = self.environ.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdigit()):
-            raise InvalidURI("Content-Length must be a number.")
+            raise BadRequest("Content-Length must be a number.")
         return int(length)
 
 
@@ -297,12 +305,18 @@ def dropped(response: Response) -> None:
 
 
 class Application:
-    """A handler standing where WSGI expects an application (a Swift proxy sets attributes on it)."""
+    """A handler standing where WSGI expects an application (a Swift proxy sets attributes on it).
 
-    def __init__(self, handler: Handler) -> None:
+    What is a Swift proxy's own goes to ``behind``, the application behind the door, untouched.
+    """
+
+    def __init__(self, handler: Handler, behind: Any = None) -> None:
         self.handler = handler
+        self.behind = behind
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if SWIFT in environ and self.behind is not None:
+            return self.behind(environ, start_response)  # type: ignore[no-any-return]
         request = environ.get(KEY)
         if not isinstance(request, Request):
             request = Request(environ)
@@ -314,6 +328,20 @@ class Application:
 def handler_of(app: Any) -> Handler:
     """Call an application as a handler; our own are called directly."""
     return app.handler if isinstance(app, Application) else Foreign(app)
+
+
+class Late:
+    """A handler that is made when first called: in a host where no request may ever come to it."""
+
+    def __init__(self, make: Callable[[], Handler]) -> None:
+        self.make = make
+
+    @cached_property
+    def handler(self) -> Handler:
+        return self.make()
+
+    def __call__(self, request: Request) -> Response:
+        return self.handler(request)
 
 
 class Foreign:
@@ -367,16 +395,25 @@ def house_of(global_conf: dict[str, str]) -> connect.House:
 
 
 def _named(given: dict[str, str], house: connect.House) -> dict[str, str]:
-    return {name: house.ini.fill(value) for name, value in given.items()}
+    return {name: house.ini.fill(value) for name, value in given.items() if name != "__name__"}  # Swift's loader adds that
 
 
 def filter_factory(make: Callable[[Handler, Any, connect.House], Handler], options: type, section: str) -> Any:
-    """The PasteDeploy face of a door: its options are read once, when the house is built."""
+    """The PasteDeploy face of a door: its options are read once, when the house is built.
+
+    In a Swift proxy, which has no request for it yet, the door itself is not made: its catalog and store may be missing there.
+    """
 
     def factory(global_conf: dict[str, str], **given: str) -> Any:
         house = house_of(global_conf)
         settings = config.read(options, section, _named(given, house))
-        return lambda app: Application(make(handler_of(app), settings, house))
+        guest = house.announce(section.partition(":")[2])
+
+        def door(app: Any) -> Application:
+            made = partial(make, handler_of(app), settings, house)
+            return Application(Late(made) if guest else made(), app)
+
+        return door
 
     factory.make, factory.options = make, options  # type: ignore[attr-defined]
     return factory

@@ -241,3 +241,33 @@ class TestSecret:
         (tmp_path / "secret").write_text("short\n")
         with pytest.raises(ValueError, match="at least 16 bytes"):
             config.secret(tmp_path / "secret")
+
+
+SWIFT = """\
+[DEFAULT]
+bind_port = 8080
+log_name = proxy
+[pipeline:main]
+pipeline = catch_errors tempauth shunt proxy-server
+[app:proxy-server]
+use = egg:swift#proxy
+set log_name = %(log_name)s app
+[filter:tempauth]
+user_test_tester = testing .admin
+"""
+
+
+def test_the_configuration_of_a_swift_proxy_can_be_read_as_an_ini(tmp_path):
+    (tmp_path / "proxy-server.conf").write_text(SWIFT)
+    ini = config.Ini(tmp_path / "proxy-server.conf", {})
+    assert ini.section("app", "proxy-server")["set log_name"] == "%(log_name)s app"
+    assert ini.foreign_defaults == {"bind_port": "8080", "log_name": "proxy"}
+    assert ini.names("catalog") == []
+
+
+def test_a_folder_of_them_too(tmp_path):
+    (tmp_path / "10.conf").write_text(SWIFT)
+    (tmp_path / "20.conf").write_text("[DEFAULT]\nday = 10s\n[store:main]\nurl = memory://\n")
+    (tmp_path / ".30.conf").write_text("not read")
+    ini = config.Ini(tmp_path, {})
+    assert (ini.names("store"), ini.names("pipeline"), ini.day) == (["main"], ["main"], 10_000)

@@ -82,3 +82,10 @@ def test_one_house_for_one_ini_in_one_process(tmp_path):
     path = tmp_path / "house.ini"
     path.write_text(SOURCE.format(state=tmp_path))
     assert connect.house(path) is connect.house(str(path))
+
+
+def test_the_doors_of_an_ini_are_told_to_a_swift_that_loaded_them(house):
+    from swift.common import registry
+
+    assert all(house.announce(door) for door in ("errors", "shunt", "errors"))
+    assert registry.get_swift_info()["s3shunt"]["doors"] == ["errors", "shunt"]

@@ -134,6 +134,7 @@ GROUPS = {
     "s3shunt.stores": "stores",
     "s3shunt.evictors": "stores",
     "s3shunt.archives": "archives",
+    "s3shunt.hosts": "swift",
 }
 POINTS = [point for group in GROUPS for point in entry_points(group=group) if point.value.startswith("s3shunt.")]
 USED_IN_INIS = {"paste.filter_factory": "use = egg:s3shunt#{}", "paste.app_factory": "use = egg:s3shunt#{}", "s3shunt.jobs": "[job:{}]"}

@@ -12,11 +12,11 @@ from s3shunt.catalog.memory import MemoryCatalog
 from s3shunt.config import Ini
 from s3shunt.filters import access_log, errors, grants, health, virtual_host
 from s3shunt.model import Identity, ObjectRef
-from s3shunt.protocol.errors import IncompleteBody, InvalidURI, MalformedXML, ServiceUnavailable
+from s3shunt.protocol.errors import BadRequest, IncompleteBody, InvalidURI, MalformedXML, ServiceUnavailable
 from s3shunt.testing.client import Client, call, environ
 from s3shunt.testing.clock import HandClock
 from s3shunt.testing.origin import Origin
-from s3shunt.wsgi import KEY, Application, Body, Request, Response, document, dropped, handler_of, taken, watch_close
+from s3shunt.wsgi import KEY, Application, Body, Request, Response, document, dropped, filter_factory, handler_of, taken, watch_close
 
 
 def request(method="GET", target="/films/a", body=b"", **fields):
@@ -27,11 +27,24 @@ def request(method="GET", target="/films/a", body=b"", **fields):
 
 
 @pytest.mark.parametrize("name", ["RAW_URI", "REQUEST_URI"])
-@pytest.mark.parametrize("sent", ["/films/a%2Fb//c?x=%20", "http://other:8080/films/a%2Fb//c?x=%20"])
+@pytest.mark.parametrize("sent", ["/films/a%2Fb//c?x=%20", "http://S3.test/films/a%2Fb//c?x=%20"])
 def test_the_target_is_taken_as_it_was_sent(name, sent):
     made = environ("GET", "/other")
     del made["RAW_PATH_INFO"]
     assert Request(made | {name: sent}).target == "/films/a%2Fb//c?x=%20"
+
+
+def test_a_raw_path_may_be_in_absolute_form():
+    made = environ("GET", "/x?y=%20") | {"RAW_PATH_INFO": "http://s3.test/films/a%2Fb//c"}
+    assert Request(made).target == "/films/a%2Fb//c?y=%20"
+    assert Request(made).ref == ObjectRef("films", "a/b//c")
+
+
+@pytest.mark.parametrize("name", ["RAW_URI", "REQUEST_URI", "RAW_PATH_INFO"])
+@pytest.mark.parametrize("sent", ["http://other/films", "http://s3.test:81/films", "http://s3.test@other/films", "ftp://s3.test/a", "*", ""])
+def test_a_target_that_names_another_host_or_none_is_refused(name, sent):
+    with pytest.raises(InvalidURI):
+        Request(environ("GET", "/x") | {name: sent}).target
 
 
 @pytest.mark.parametrize(
@@ -138,7 +151,7 @@ def test_a_wrapped_body_takes_the_place_of_the_wires():
 
 @pytest.mark.parametrize("length", ["-1", "abc", "\u0661", "1_0"])
 def test_a_length_that_is_no_number_is_refused(length):
-    with pytest.raises(InvalidURI):
+    with pytest.raises(BadRequest):
         request("PUT", content_length=length).body_length
 
 
@@ -282,6 +295,53 @@ def test_an_application_accepts_attributes_and_unknown_methods():
     made = environ("TEST", "/")
     assert call(app, made).status == 200
     assert isinstance(made[KEY], Request)
+
+
+class Unwilling:
+    """A door that must not be made, or asked."""
+
+    def __init__(self, *_):
+        raise AssertionError("made")
+
+
+def door_of(tmp_path, make=Unwilling, **given):
+    path = tmp_path / "proxy-server.conf"
+    path.write_text("[DEFAULT]\nbind_port = 8080\n[filter:access_log]\nset log_name = x\nuse = egg:s3shunt#access_log\n")
+    return filter_factory(make, access_log.Options, "filter:access_log")({"__file__": str(path), "bind_port": "8080"}, **given)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "TEST"])
+def test_what_is_a_swift_proxys_own_is_handed_on_untouched(tmp_path, method):
+    from swift.common import registry
+
+    def swift(environ, start_response):
+        start_response("201 Created", [])
+        return [environ["wsgi.input"].read()]
+
+    app = door_of(tmp_path, __name__="access_log", path="/nowhere")(swift)
+    app._pipeline, app.logger = [], None
+    made = environ(method, "/v1/AUTH_a/c/%2F", b"body") | {"swift.trans_id": "tx1", "CONTENT_LENGTH": "many"}
+    before = dict(made)
+    answer = call(app, made)
+    assert (answer.status, answer.body) == (201, b"body")
+    assert made == before
+    assert registry.get_swift_info()["s3shunt"]["doors"] == ["access_log"]
+
+
+def test_a_wrong_option_stops_a_swift_proxy_too(tmp_path):
+    with pytest.raises(config.ConfigError, match="no option colour"):
+        door_of(tmp_path, colour="red")
+
+
+def test_a_request_that_is_not_swifts_finds_the_door_in_such_a_process_too(tmp_path):
+    from swift.common import registry
+
+    assert registry
+    origin = Origin()
+    app = door_of(tmp_path, make=known)(Application(origin))
+    assert call(app, environ("GET", "/films/a")).status == 200
+    assert call(app, environ("GET", "/films/a")).status == 200
+    assert [seen.context.identity for seen in origin.requests] == [IDENTITY, IDENTITY]
 
 
 def test_our_own_doors_call_each_other_directly():

@@ -29,6 +29,12 @@ def origin_form(target: str) -> str:
     return found[1] or "/"
 
 
+def authority(target: str) -> str:
+    """Whom an absolute form names, in lower case; '' for an origin form."""
+    found = re.match(r"https?://([^/?#]*)", target, re.IGNORECASE)
+    return found[1].lower() if found else ""
+
+
 def decode(text: str) -> str:
     """Percent-decoded text. Raises InvalidURI for a stray '%' or what is not UTF-8."""
     if re.search(r"%(?![0-9A-Fa-f]{2})", text):

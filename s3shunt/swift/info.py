@@ -9,5 +9,5 @@ def register(**facts: object) -> bool:
         from swift.common.registry import register_swift_info
     except ImportError:
         return False
-    register_swift_info("s3shunt", version=__version__.replace(".", "-"), **facts)
+    register_swift_info("s3shunt", version=__version__, **facts)
     return True

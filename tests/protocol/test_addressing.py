@@ -78,3 +78,11 @@ def test_a_bucket_of_its_own_host_leaves_the_whole_path_to_the_key():
         addressing.host_style("films", "a")
     with pytest.raises(InvalidURI):
         addressing.copy_source("films")
+
+
+@pytest.mark.parametrize(
+    ("target", "authority"),
+    [("/a", ""), ("http://Host:81/a", "host:81"), ("HTTPS://host", "host"), ("http://u@h?x", "u@h"), ("//host/a", ""), ("ftp://host/", "")],
+)
+def test_only_an_absolute_form_names_an_authority(target, authority):
+    assert addressing.authority(target) == authority
