@@ -96,7 +96,7 @@ class Relay:
         self._tls = _tls(cafile) if parts.scheme == "https" else None
         self._limits = limits
         self._timer = timer
-        self._lock = threading.Lock()  # never held over I/O
+        self._lock = threading.RLock()  # never held over I/O; an answer may be collected, and so closed, at any moment
         self._idle: list[tuple[HTTPConnection, float]] = []
         self._open = 0
 
