@@ -48,6 +48,9 @@ BadRequest = _error("BadRequest", 400, "The request is not well formed.")
 BucketAlreadyExists = _error("BucketAlreadyExists", 409, "The requested bucket name is not available.")
 BucketAlreadyOwnedByYou = _error("BucketAlreadyOwnedByYou", 409, "The bucket that you tried to create already exists, and you own it.")
 BucketNotEmpty = _error("BucketNotEmpty", 409, "The bucket you tried to delete is not empty.")
+ConditionalRequestConflict = _error(
+    "ConditionalRequestConflict", 409, "The conditional request cannot succeed due to a conflicting operation against this resource."
+)
 EntityTooLarge = _error("EntityTooLarge", 400, "Your proposed upload exceeds the maximum allowed object size.")
 EntityTooSmall = _error("EntityTooSmall", 400, "Your proposed upload is smaller than the minimum allowed object size.")
 ExpiredToken = _error("ExpiredToken", 400, "The provided token has expired.")

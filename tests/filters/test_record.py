@@ -259,6 +259,33 @@ def test_many_writers_of_one_key_all_come_to_an_end(site):
     assert row is None or row.facts.size == held.size
 
 
+def test_a_write_that_must_not_replace_finds_the_archived_object(site):
+    before = site.entry()
+    assert site.put("/films/a", b"new", if_none_match="*").code == "PreconditionFailed"
+    assert site.put("/films/a", b"new", if_match='"other"').code == "PreconditionFailed"
+    assert replace(site.row(), revision=0) == replace(before, revision=0)
+    assert "PutObject" not in site.front.seen
+
+
+def test_a_write_that_replaces_just_this_archived_object_goes_through(site):
+    etag = site.entry().facts.etag
+    asked = []
+    inner = site.front.do_PutObject
+    site.front.do_PutObject = lambda request: (asked.append(request.fields.get("If-Match")), inner(request))[1]
+    assert site.put("/films/a", b"new", if_match=etag).status == 200
+    assert asked == [None]
+    assert site.get("/films/a").body == b"new"
+
+
+def test_two_who_replace_just_this_object_do_not_both_succeed(site):
+    etag = site.entry().facts.etag
+    second = []
+    during(site, "PutObject", lambda: second.append(site.put("/films/a", b"second", if_match=etag).code))
+    assert site.put("/films/a", b"first", if_match=etag).status == 200
+    assert second == ["ConditionalRequestConflict"]
+    assert settled(site)
+
+
 # Versions
 
 
@@ -374,6 +401,20 @@ def test_a_delete_with_a_condition_is_judged_by_the_entry(site):
     etag = site.entry().facts.etag
     assert site.delete("/films/a", if_match='"other"').code == "PreconditionFailed"
     assert site.delete("/films/a", if_match=etag).status == 204
+
+
+def test_a_condition_of_an_archived_object_is_not_put_to_the_store_which_has_none(site):
+    """It would say that there is nothing to match."""
+    row = site.entry()
+    asked = []
+    inner = site.front.do_DeleteObject
+    site.front.do_DeleteObject = lambda request: (asked.append(dict(request.fields)), inner(request))[1]
+    size, modified = str(row.facts.size), "Mon, 05 Jan 2026 10:30:00 GMT"
+    assert site.delete("/films/a", x_amz_if_match_size="99").code == "PreconditionFailed"
+    assert site.delete("/films/a", x_amz_if_match_last_modified_time="Mon, 05 Jan 2026 10:31:00 GMT").code == "PreconditionFailed"
+    headers = {"if_match": "*", "x_amz_if_match_size": size, "x_amz_if_match_last_modified_time": modified}
+    assert site.delete("/films/a", **headers).status == 204
+    assert not [name for name in asked[0] if "match" in name.lower()]
 
 
 # DeleteObjects

@@ -13,6 +13,8 @@ from s3shunt.protocol.entity import same
 from s3shunt.protocol.errors import AccessDenied, PreconditionFailed, S3Error
 from s3shunt.wsgi import Handler, Request, Response, dropped, subrequest
 
+CONDITIONS = ("If-Match", "x-amz-if-match-size", "x-amz-if-match-last-modified-time")
+
 
 class Deletes:
     def __init__(self, forward: Handler, keeper: Keeper) -> None:
@@ -163,12 +165,26 @@ def _age(row: Entry) -> int:
 
 
 def _hold(request: Request, row: Entry) -> None:
-    """Conditions of a DELETE, where the entry and not the store has to judge them."""
-    asked = request.fields.get("If-Match")
-    if asked is None or row.facts is None or row.state in STORE_IS_TRUTH or row.state is State.DELETED:
+    """Conditions of a DELETE on what the store has not got are judged by the entry, and go no further."""
+    asked = {name: request.fields[name] for name in CONDITIONS if name in request.fields}
+    if not asked or row.facts is None or row.state in STORE_IS_TRUTH or row.state is State.DELETED:
         return
-    if asked != "*" and not same(asked, row.facts.etag):
-        raise PreconditionFailed(Condition="If-Match")
+    etag, size, modified = (asked.get(name) for name in CONDITIONS)
+    holds = (
+        etag in (None, "*") or same(str(etag), row.facts.etag),
+        size in (None, str(row.facts.size)),
+        modified is None or _seconds(modified) == row.facts.last_modified // 1000,
+    )
+    if not all(holds):
+        raise PreconditionFailed
+    for name in asked:
+        del request.fields[name]
+
+
+def _seconds(text: str) -> int | None:
+    """Of an HTTP date (header) or an ISO one (document)."""
+    found = locks.moment(text)
+    return date(text) if found is None else found // 1000
 
 
 def _unlocked(request: Request, facts: Facts, now: int) -> None:

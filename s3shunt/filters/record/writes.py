@@ -4,14 +4,15 @@ from dataclasses import dataclass, replace
 
 from s3shunt import green
 from s3shunt.filters.record.keeper import Keeper, Lapsed, Plan, Renewing
-from s3shunt.model import NULL, Facts, Intent, ObjectRef, Upload
+from s3shunt.model import NULL, STORE_IS_TRUTH, Facts, Intent, ObjectRef, State, Upload
 from s3shunt.policy.placement import asked_class, external_id, tracked
 from s3shunt.policy.record import Written
-from s3shunt.protocol import entity, multipart
-from s3shunt.protocol.errors import S3Error, ServiceUnavailable
+from s3shunt.protocol import conditions, entity, multipart
+from s3shunt.protocol.errors import ConditionalRequestConflict, PreconditionFailed, S3Error, ServiceUnavailable
 from s3shunt.protocol.operations import Body
 from s3shunt.wsgi import Handler, Request, Response, taken
 
+CONDITIONS = ("if-match", "if-none-match")
 UNSURE = frozenset({"InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout"})
 """Errors in a document after which the write may have happened all the same."""
 
@@ -70,6 +71,7 @@ class Writes:
         if request.operation.body is Body.BYTES:
             request.input = Renewing(request.input, intent, self.keeper)
         try:
+            self._hold(request, intent)
             response = self.forward(request)
         except S3Error as error:
             if error.status < 500:
@@ -81,6 +83,19 @@ class Writes:
         elif result.done:
             self._finished(plan, intent, result)
         return result.response
+
+    def _hold(self, request: Request, intent: Intent) -> None:
+        """Conditions on what the store has not got are judged here, while nobody else writes, and go no further."""
+        asked = {name: request.fields[name] for name in CONDITIONS if name in request.fields}
+        row = self.keeper.row(intent.ref) if asked else None
+        if row is None or row.facts is None or row.state in STORE_IS_TRUTH or row.state is State.DELETED:
+            return
+        if conditions.judge(asked, row.facts.etag, row.facts.last_modified) is not None:
+            raise PreconditionFailed
+        if row.writers > 1:
+            raise ConditionalRequestConflict
+        for name in asked:
+            del request.fields[name]
 
     def _finished(self, plan: Plan, intent: Intent, result: Result) -> None:
         try:
