@@ -184,7 +184,9 @@ class PolicyOptions:
     evict: str = option(text, "at once", help="'at once', 'after DURATION', 'high PERCENT low PERCENT' (of the store), or 'never'.")
     external_id: str | None = option(word, "", help="Where an object's external id comes from: 'key' or the name of an x-amz-meta- header.")
     retain: int = option(duration, "0s", help="How long the archive's copy of an overwritten or deleted object is kept.")
-    acl: str = option(choice("respect", "ignore"), "respect", help="'respect': objects that grant rights to others stay online; or 'ignore'.")
+    acl: str = option(
+        choice("respect", "ignore"), "respect", help="'respect': objects that grant rights to others stay online; or 'ignore'."
+    )
 
 
 def policy(name: str, options: PolicyOptions) -> Policy:

@@ -39,7 +39,7 @@ class House:
         self.draining = False
         """Set by the server when the process finishes its last requests."""
         self.doors: list[str] = []
-        """Those that were loaded from the ini, in its order."""
+        """Those that were loaded from the ini."""
         self._made: dict[tuple[str, str], Any] = {}
         self._lock = threading.RLock()
 
@@ -112,7 +112,7 @@ class House:
         if "swift.common.registry" not in sys.modules:
             return False
         for host in entry_points(group="s3shunt.hosts", name="swift"):
-            host.load()(doors=self.doors)
+            host.load()(doors=sorted(self.doors))
         return True
 
     def has(self, kind: str, name: str) -> bool:

@@ -41,7 +41,7 @@ def test_a_raw_path_may_be_in_absolute_form():
 
 
 @pytest.mark.parametrize("name", ["RAW_URI", "REQUEST_URI", "RAW_PATH_INFO"])
-@pytest.mark.parametrize("sent", ["http://other/films", "http://s3.test:81/films", "http://s3.test@other/films", "ftp://s3.test/a", "*", ""])
+@pytest.mark.parametrize("sent", ["http://other/a", "http://s3.test:81/a", "http://s3.test@other/a", "ftp://s3.test/a", "*", ""])
 def test_a_target_that_names_another_host_or_none_is_refused(name, sent):
     with pytest.raises(InvalidURI):
         Request(environ("GET", "/x") | {name: sent}).target
