@@ -98,8 +98,12 @@ def tombstone(row: Entry, intent: Intent) -> Step | Wait:
 
 
 def forget(row: Entry, intent: Intent, policies: Sequence[Policy], now: int, recall: Recall | None = None) -> Step:
-    """The store's DELETE is done. A writer that came meanwhile keeps a placeholder."""
-    if row.state is not State.DELETED or row.generation != intent.generation:
+    """The store's DELETE is done. A writer that came meanwhile keeps a placeholder.
+
+    A row older than the intent was put back by another DELETE that failed, whose tombstone this one had joined.
+    """
+    hidden = row.state is State.DELETED and row.generation == intent.generation
+    if not hidden and row.generation >= intent.generation:
         return abandon(row, intent)  # written again meanwhile: that write has its own history
     rest = row.writers - 1
     gone = Entry(ref=row.ref, generation=row.generation, writers=rest) if rest else None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from typing import Any
 
-from s3shunt.model import STORE_IS_TRUTH, Entry, Facts, Intent, ObjectRef, Policy, State, Step, Swap
+from s3shunt.model import STORE_IS_TRUTH, Entry, Facts, Intent, ObjectRef, Place, Policy, State, Step, Swap
 from s3shunt.policy import archive, expiry, recall, record, restore, shunt
 from s3shunt.policy.archive import Hold, Use
 from s3shunt.policy.record import Wait, Written
@@ -104,7 +104,7 @@ def writer(name: str, number: int, *, storage_class: str = "STANDARD", off: Iter
         at = yield act("PUT starts", _tick, stamped)
         yield act("PUT 200", lambda world: w.put(world, name, at))
         if step is not None:
-            outcome = yield from _settled(name, number, step.opened[0], storage_class)
+            outcome = yield from _settled(name, number, step.opened[0], storage_class, off=off)
         elif "look after" in off or (yield look()) is None:
             outcome = "ack"
         else:
@@ -114,7 +114,7 @@ def writer(name: str, number: int, *, storage_class: str = "STANDARD", off: Iter
             outcome = "ack" if (yield head()) is not None else "gone"
         elif outcome == "lapsed":
             late = yield begin("'")
-            outcome = yield from _settled(name, number, late.opened[0], storage_class, late=True)
+            outcome = yield from _settled(name, number, late.opened[0], storage_class, late=True, off=off)
         yield acknowledged(name) if outcome == "ack" else act("503", lambda world: world)
         return None
 
@@ -126,17 +126,23 @@ def _evicting(world: World) -> bool:
     return row is not None and row.state is State.EVICTING
 
 
-def _settled(name: str, number: int, intent: Intent, storage_class: str, *, late: bool = False) -> Generator[Act, Any, str]:
+def _settled(
+    name: str, number: int, intent: Intent, storage_class: str, *, late: bool = False, off: Iterable[str] = ()
+) -> Generator[Act, Any, str]:
     """The row is read, then the store is asked, then the row is changed: only so nobody else's class is put on what is there."""
     while True:
         row = yield act("reads the row", lambda world: world, lambda world: _counted(world, intent))
         if row is None:
             return "lapsed" if not late else "gone"
         seen = yield act("HEAD", lambda world: world, lambda world: w.head(world, name))
+        if "row first" in off:
+            row = yield act("reads the row", lambda world: world, lambda world: _counted(world, intent))
+            if row is None:
+                return "lapsed" if not late else "gone"
         if seen is None or seen.stamp != name:
             done = yield commit("abandon", number, record.abandon(row, intent))
             if done:
-                return "gone" if seen is None else "ack"
+                return "gone" if seen is None and (late or "gone is refused" not in off) else "ack"
             continue
         done = yield _finish(name, number, row, intent, seen, storage_class)
         if done:
@@ -250,7 +256,7 @@ def archiver(name: str, number: int, *, off: Iterable[str] = ()) -> Actor:
 
     def script() -> Script:
         row = yield look()
-        seen = yield head()
+        seen = yield head(row.ref.version if row else None)
         if seen is None or (row is not None and row.state is not State.ONLINE):
             return None
         ref = yield _pinned(number, row, seen, hold, blind="compare" in off)
@@ -259,7 +265,7 @@ def archiver(name: str, number: int, *, off: Iterable[str] = ()) -> Actor:
         good = yield _copied(seen)
         if not good:
             return None
-        now = seen if "second look" in off else (yield head(ref.version))
+        now = yield head(ref.version)
         copy = Copy(archive_id=seen.stamp, size=1, checksum="", copies=1)
         yield transact("verified", number, lambda world: archive.verified(w.row_of(world, ref.version), now, copy, POLICY, hold))
         return None
@@ -434,7 +440,7 @@ def lander(name: str, number: int, actors: Callable[[], list[Actor]], *, off: It
     return Actor(name, script)
 
 
-def expirer(name: str, number: int, actors: Callable[[], list[Actor]], *, off: Iterable[str] = ()) -> Actor:
+def expirer(name: str, number: int, actors: Callable[[], list[Actor]], *, daemon: bool = False, off: Iterable[str] = ()) -> Actor:
     hold = Hold(token=name, now=PAST, lease=PAST + 5)
 
     def orphan(world: World, row: Entry) -> bool:
@@ -459,7 +465,7 @@ def expirer(name: str, number: int, actors: Callable[[], list[Actor]], *, off: I
             yield transact("expired", number, lambda world: expiry.expired(w.current(world), hold, f"r-{name}"))
         return None
 
-    return Actor(name, script)
+    return Actor(name, script, daemon=daemon, mortal=not daemon)
 
 
 def archive_free(step: Step | None, row: Entry | None) -> Step | None:
@@ -474,10 +480,16 @@ def _archived_at_once(world: World) -> Step | None:
     return Step(swaps=(Swap(row, replace(row, place=None)),)) if past else None
 
 
-def discarder(number: int) -> Actor:
+def discarder(number: int, actors: Callable[[], list[Actor]]) -> Actor:
+    """Comes when the lease of a lander is over, so a living one has written by then, or never will."""
+
+    def writing(world: World, place: Place) -> bool:
+        owner = next((at for at, actor in enumerate(actors()) if actor.name == place.name.rpartition("/")[2]), None)
+        return owner is not None and not isinstance(world.locals[owner], str) and place not in world.places
+
     def once(world: World) -> Moves:
         found: Moves = []
-        for place in sorted(world.doomed, key=str):
+        for place in sorted((place for place in world.doomed if not writing(world, place)), key=str):
             use = recall.use(w.current(world), place)
             kept = world._replace(doomed=world.doomed - {place})
             if use is Use.NONE:

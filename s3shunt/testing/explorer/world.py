@@ -4,8 +4,9 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from s3shunt.model import Entry, Facts, Intent, Job, Place, Recall, State, Step
+from s3shunt.model import STORE_IS_TRUTH, Entry, Facts, Intent, Job, Place, Recall, State, Step
 from s3shunt.policy import shunt, transitions
+from s3shunt.policy.record import ARCHIVE_CLASSES
 
 NOW, OLD = 100_000, -100_000
 ALIVE, LAPSED = 0, 10
@@ -32,6 +33,7 @@ class World(NamedTuple):
     crashes: int = 0
     lapses: int = 0
     kind: str = "if-match"
+    bound: frozenset[str] = frozenset()  # values that were written with an archived class
     wrong: str = ""
     inserted: int = 0
 
@@ -53,13 +55,12 @@ def moves(world: World, actors: Sequence[Actor]) -> list[tuple[str, World]]:
     """Everything that may happen next."""
     following: list[tuple[str, World]] = []
     for number, actor in enumerate(actors):
-        results = world.locals[number]
-        if results in ("done", "dead"):
+        local = world.locals[number]
+        if isinstance(local, str):
             continue
-        act = _next(actor, results)
+        results, act = local or ((), next(actor.script()))
         for label, after, result in act(world):
-            told = _told(actor, (*results, result))
-            following.append((f"{actor.name}: {label}", _with(after, number, told)))
+            following.append((f"{actor.name}: {label}", _with(after, number, _told(actor, (*results, result)))))
         if world.crashes and actor.mortal and results:
             following.append((f"{actor.name}: DIES", _with(world._replace(crashes=world.crashes - 1), number, "dead")))
     if world.late is not None:
@@ -71,24 +72,17 @@ def dead(world: World, number: int) -> bool:
     return world.locals[number] == "dead"
 
 
-def _next(actor: Actor, results: tuple[Any, ...]) -> Act:
+def _told(actor: Actor, results: tuple[Any, ...]) -> Any:
+    """What the actor has found so far and does next; or how it ended."""
     script = actor.script()
     act = next(script)
-    for result in results:
-        act = script.send(result)
-    return act
-
-
-def _told(actor: Actor, results: tuple[Any, ...]) -> Any:
-    script = actor.script()
-    next(script)
     try:
         for result in results:
-            script.send(result)
+            act = script.send(result)
     except StopIteration as end:
         told = end.value or (() if actor.daemon else "done")
         return () if told == "again" else told
-    return results
+    return results, act
 
 
 def _with(world: World, number: int, local: Any) -> World:
@@ -129,7 +123,7 @@ def delete_exact(world: World, facts: Facts) -> World:
 
 def head(world: World, version: str | None = None) -> Facts | None:
     """Of the current version, or of one by its id; 'null' is the only one where there are no versions."""
-    if world.kind != "version" or version in (None, "null"):
+    if world.kind != "version" or version is None:
         held = world.store[0] if world.store else None
     else:
         held = next((held for held in world.store if held[2] == version), None)
@@ -219,6 +213,13 @@ def readable(world: World) -> tuple[str | None, str]:
     return row.facts.stamp, "" if row.archive_id in world.tape else "archived without a copy"
 
 
+def _another_class(world: World, row: Entry | None, value: str | None) -> bool:
+    """A class that was asked for one write is on another one. (A writer who died leaves nobody to tell whose the bytes are.)"""
+    if row is None or row.state not in STORE_IS_TRUTH or value not in world.acked:
+        return False
+    return (row.storage_class in ARCHIVE_CLASSES) != (value in world.bound)
+
+
 def _forwarded(world: World, row: Entry | None) -> tuple[str | None, str]:
     value = visible(world)
     if value is None and row is not None and row.state is State.VERIFIED and row.facts:
@@ -234,6 +235,8 @@ def verdict(world: World) -> str:
     if write := older(world, value, len(world.acked)):
         return f"an acknowledged write is lost: {write}, reads give {value}"
     row = current(world)
+    if "dead" not in world.locals and _another_class(world, row, value):
+        return f"somebody else's class: {row} on {value}"
     if sum(row.writers for row in world.rows) != len(world.intents):
         return f"writers leak: {world.rows} {world.intents}"
     if any(row.state in (State.EVICTING, State.EXPIRING, State.DELETED) for row in world.rows):
@@ -252,7 +255,7 @@ def key(world: World) -> object:
     locals_ = tuple(_local(local, revisions) for local in world.locals)
     intents = tuple((i.id, i.ref.version, i.generation, owner, i.before and _row(i.before)) for i, owner in world.intents)
     recall = world.recall and (world.recall.state, world.recall.id, world.recall.place, world.recall.generation, world.recall.request_id)
-    return (rows, locals_, intents, recall, *world[1:4], *world[6:9], *world[10:13], _result(world.late, revisions), *world[14:18])
+    return (rows, locals_, intents, recall, *world[1:4], *world[6:9], *world[10:13], _result(world.late, revisions), *world[14:17], world.wrong)
 
 
 def _row(row: Entry) -> object:
@@ -265,7 +268,7 @@ def _row(row: Entry) -> object:
 def _local(local: Any, revisions: Mapping[str | None, int]) -> object:
     if isinstance(local, str):
         return local
-    return tuple(_result(result, revisions) for result in local)
+    return tuple(_result(result, revisions) for result in local[0]) if local else ()
 
 
 def _result(result: Any, revisions: Mapping[str | None, int]) -> object:
