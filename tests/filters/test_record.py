@@ -340,6 +340,27 @@ def test_the_first_marker_of_a_bucket_tells_that_it_keeps_versions(make_site):
     assert (row.state, row.current, row.writers) == (State.ARCHIVED, False, 0)
 
 
+def test_a_marker_does_not_hide_a_version_that_was_written_since(make_site):
+    site = make_site(versioned="films")
+    site.entry(version="v1")
+    during(site, "DeleteObject", lambda: site.put("/films/a", b"new", **GLACIER), after=True)
+    site.delete("/films/a")
+    assert site.row().facts.size == 3
+    assert site.get("/films/a").code == "InvalidObjectState"
+
+
+def test_a_newer_version_in_the_store_is_not_pushed_aside_by_an_archived_one(make_site):
+    site = make_site(versioned="films")
+    site.entry(version="v1", current=False)
+    site.later(seconds=5)
+    older = site.put("/films/a", b"older").headers["x-amz-version-id"]
+    site.later(seconds=5)
+    site.put("/films/a", b"newest")
+    assert site.delete(f"/films/a?versionId={older}").status == 204
+    assert site.row() is None
+    assert site.get("/films/a").body == b"newest"
+
+
 # Deletes
 
 
@@ -397,6 +418,13 @@ def test_a_delete_leaves_what_was_written_since(site):
     assert settled(site)
 
 
+def test_a_delete_of_what_nobody_knew_leaves_what_was_written_since(site):
+    during(site, "DeleteObject", lambda: site.put("/films/a", b"new", **GLACIER), after=True)
+    assert site.delete("/films/a").status == 204
+    assert site.row().storage_class == "GLACIER"
+    assert settled(site)
+
+
 def test_a_delete_with_a_condition_is_judged_by_the_entry(site):
     etag = site.entry().facts.etag
     assert site.delete("/films/a", if_match='"other"').code == "PreconditionFailed"
@@ -439,6 +467,15 @@ def test_many_keys_are_deleted_each_as_it_needs(site):
     assert site.catalog.select() == []
     assert not site.store.list("films", account="main")
     assert site.front.seen.count("DeleteObjects") == 1
+
+
+@pytest.mark.parametrize("others", [(), ("known",)])
+def test_a_key_that_became_known_while_many_were_deleted_is_ended_too(site, others):
+    for key in others:
+        site.entry(key)
+    during(site, "DeleteObjects", lambda: site.entry("a"))
+    many(site, "a", *others)
+    assert site.row("a") is None
 
 
 def test_many_unknown_keys_go_to_the_store_in_one_document(site):

@@ -110,44 +110,45 @@ class Deletes:
         tolerated = row is not None and row.state not in STORE_IS_TRUTH and response.status_int == 404
         if response.status_int >= 300 and not tolerated:
             return response
+        top = self._top(request)
         if row is not None:
-            self.keeper.commit(lambda: self._removed(request))
-        else:
-            self._crown(request)
+            self.keeper.commit(lambda: self._removed(request.ref, top))
+        elif top is not None:
+            self.keeper.commit(lambda: self._crowned(request.ref, top))
         if not tolerated:
             return response
         return _no_content(response, ("x-amz-version-id", str(request.ref.version)))
 
-    def _removed(self, request: Request) -> Step | Wait | None:
-        row = self.keeper.catalog.find_truth(request.ref)
+    def _top(self, request: Request) -> Response | None:
+        """What the store shows of the key from now on; None where no row could take that place."""
+        ref = replace(request.ref, version=None)
+        if not green.offload(self.keeper.catalog.history, ref):
+            return None
+        response = self.forward(subrequest(request, "HeadObject", ref))
+        dropped(response)
+        return response
+
+    def _removed(self, ref: ObjectRef, top: Response | None) -> Step | Wait | None:
+        row = self.keeper.catalog.find_truth(ref)
         if row is None:
             return None
-        heir = self._heir(request, row) if row.current else None
+        heir = self._heir(ref, top) if row.current and top is not None else None
         return record.removed(row, heir, self.keeper.house.policies, self.keeper.now, self.keeper.recall(row))
 
-    def _crown(self, request: Request) -> None:
+    def _crowned(self, ref: ObjectRef, top: Response) -> Step | None:
         """What hid an archived version may be gone: then it is current again."""
+        current = self.keeper.catalog.find_truth(replace(ref, version=None))
+        heir = self._heir(ref, top) if current is None else None
+        return Step(swaps=(Swap(heir, replace(heir, current=True)),)) if heir is not None else None
 
-        def decide() -> Step | None:
-            current = self.keeper.catalog.find_truth(replace(request.ref, version=None))
-            heir = self._heir(request, None) if current is None else None
-            return Step(swaps=(Swap(heir, replace(heir, current=True)),)) if heir is not None else None
-
-        self.keeper.commit(decide)
-
-    def _heir(self, request: Request, gone: Entry | None) -> Entry | None:
+    def _heir(self, gone: ObjectRef, top: Response) -> Entry | None:
         """The newest row that is left, if the store has nothing newer: no version and no marker."""
-        ref = replace(request.ref, version=None)
-        rows = [row for row in self.keeper.catalog.history(ref) if row.facts is not None and (gone is None or row.ref != gone.ref)]
+        rows = [row for row in self.keeper.catalog.history(gone) if row.facts is not None and row.ref != gone]
         newest = max(rows, key=_age, default=None)
-        if newest is None:
-            return None
-        seen = self.forward(subrequest(request, "HeadObject", ref))
-        dropped(seen)
-        modified = date(seen.headers.get("Last-Modified"))
-        if seen.status_int == 404 and "x-amz-delete-marker" not in seen.headers:
+        if newest is None or (top.status_int == 404 and "x-amz-delete-marker" not in top.headers):
             return newest
-        is_newest = seen.headers.get("x-amz-version-id") == newest.ref.version
+        modified = date(top.headers.get("Last-Modified"))
+        is_newest = top.headers.get("x-amz-version-id") == newest.ref.version
         return newest if is_newest or (modified is not None and modified < _age(newest) // 1000) else None
 
     def _versioned(self, ref: ObjectRef) -> bool:
