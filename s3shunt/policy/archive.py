@@ -11,9 +11,7 @@ from hashlib import sha256
 from s3shunt.model import Entry, Event, Facts, Job, ObjectRef, Policy, State, Step, Swap
 from s3shunt.policy.record import ARCHIVE_CLASSES, archive_job, dedupe, name
 from s3shunt.ports import Copy
-
-OWN_ACL = ("", "private")
-"""ACLs that grant nothing to anybody but the owner."""
+from s3shunt.protocol.subresources import is_private
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +49,7 @@ def unarchivable(seen: Facts, policy: Policy, *, asked: bool) -> str:
         return "encrypted with a key of the client's"
     if seen.lock:
         return "locked or under legal hold"
-    if seen.acl not in OWN_ACL and not policy.ignore_acl:
+    if not is_private(seen.acl) and not policy.ignore_acl:
         return "its ACL grants rights to others"
     if not asked and seen.size < policy.min_size:
         return f"smaller than {policy.min_size} bytes"

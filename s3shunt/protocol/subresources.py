@@ -56,6 +56,19 @@ def read_acl(body: bytes) -> str:
     return body.decode()
 
 
+def is_private(acl: str) -> bool:
+    """Whether an ACL, a document or one of S3's words, grants nothing to anybody but the owner; no ACL grants nothing."""
+    if not acl.lstrip().startswith("<"):
+        return acl in ("", "private")
+    try:
+        root = xml.read(acl.encode(), "AccessControlPolicy")
+    except MalformedXML:
+        return False
+    grants = xml.child(root, "AccessControlList")
+    owner = xml.value(root, "Owner/ID")
+    return grants is not None and all(owner and xml.value(grant, "Grantee/ID") == owner for grant in xml.children(grants))
+
+
 def legal_hold(status: str) -> bytes:
     return document("LegalHold", xml.element("Status", status))
 

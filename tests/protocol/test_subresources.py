@@ -72,3 +72,23 @@ def test_attributes_are_those_that_were_asked_for():
     for asked in ("", "Surprise"):
         with pytest.raises(InvalidArgument):
             documents.attributes(FACTS, "X", asked)
+
+
+OWN = (
+    "<AccessControlPolicy><Owner><ID>worker</ID></Owner><AccessControlList><Grant><Grantee><ID>worker</ID></Grantee>"
+    "<Permission>FULL_CONTROL</Permission></Grant>{}</AccessControlList></AccessControlPolicy>"
+)
+EVERYBODY = "<Grant><Grantee><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant>"
+
+
+@pytest.mark.parametrize(
+    ("acl", "private"),
+    [
+        ("", True), ("private", True), ("public-read", False),
+        (OWN.format(""), True),
+        (OWN.format(EVERYBODY), False), (OWN.format("").replace("<ID>worker", "<ID>guest", 1), False),
+        (OWN.format("").replace("worker", ""), False), ("<AccessControlPolicy/>", False), ("<Access", False),
+    ],
+)  # fmt: skip
+def test_an_acl_is_private_when_its_owner_alone_is_named(acl, private):
+    assert documents.is_private(acl) is private
