@@ -55,12 +55,12 @@ class ArchiveJob(Task):
         token = uuid4().hex
         step = policy_of.pin(row, ref, seen, policy, self.hold(token))
         if step is None or not self.catalog.commit(step):
-            return Later(self.clock.now())
+            return Later(self.clock.now() + 1000)
         return self._pinned(job, ref, policy, token)
 
     def _on(self, step: Step | None) -> Outcome:
         """The end, unless the row that was read before the store was asked has moved since."""
-        return Done() if step is None or self.catalog.commit(step) else Later(self.clock.now())
+        return Done() if step is None or self.catalog.commit(step) else Later(self.clock.now() + 1000)
 
     def _waits(self, row: Entry | None) -> int | None:
         """Until when this row is somebody else's, or too young."""
@@ -76,7 +76,7 @@ class ArchiveJob(Task):
     def _pinned(self, job: Job, ref: ObjectRef, policy: Policy, token: str) -> Outcome:
         row = self.truth.find(ref)
         if row is None or row.token != token:
-            return Later(self.clock.now())
+            return Later(self.clock.now() + 1000)
         try:
             copy = self._copy(row, token)
         except Overtaken:

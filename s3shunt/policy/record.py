@@ -36,6 +36,7 @@ class Written:
     storage_class: str = "STANDARD"
     external_id: str | None = None
     now: int = 0
+    latest: bool = True  # the store holds nothing newer
 
 
 def begin(row: Entry | None, intent: Intent) -> Step | Wait:
@@ -67,7 +68,7 @@ def finish(
         return _told(row, intent, written)
     fresh = _fresh(row, written, policy)
     same = row.ref == written.ref
-    swaps = _replaced(row, fresh, policy) if same else _succeeded(row, fresh, policy, current)
+    swaps = _replaced(row, fresh, policy) if same else _succeeded(row, fresh, policy, current, latest=written.latest)
     return Step(
         swaps=swaps,
         closed=(intent.id,),
@@ -234,12 +235,12 @@ def _replaced(row: Entry, fresh: Entry, policy: Policy | None) -> tuple[Swap, ..
     return (Swap(row, fresh if _needed(fresh, policy) else None),)
 
 
-def _succeeded(row: Entry, fresh: Entry, policy: Policy | None, current: Entry | None) -> tuple[Swap, ...]:
-    """A new version beside the old row, which is no longer current; its placeholder goes."""
+def _succeeded(row: Entry, fresh: Entry, policy: Policy | None, current: Entry | None, *, latest: bool) -> tuple[Swap, ...]:
+    """A new version beside the old row, which is no longer current; its placeholder goes. It may have a successor already."""
     older = replace(row, current=False, writers=row.writers - 1)
     emptied = older.facts is None and not older.writers
-    newer = replace(fresh, writers=0, generation=1)
-    passed = (Swap(current, replace(current, current=False)),) if current is not None and current.ref != row.ref else ()
+    newer = replace(fresh, writers=0, generation=1, current=latest)
+    passed = (Swap(current, replace(current, current=False)),) if latest and current is not None and current.ref != row.ref else ()
     kept = (Swap(None, newer),) if _needed(newer, policy) else ()
     return (Swap(row, None if emptied else older), *passed, *kept)
 

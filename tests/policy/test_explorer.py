@@ -7,6 +7,7 @@ so that a rule nobody needs, or an explorer that sees nothing, is noticed.
 from dataclasses import replace
 
 import pytest
+
 from s3shunt.model import Entry, Interest, ObjectRef, Place, State
 from s3shunt.testing.explorer import World, actors, explore
 from s3shunt.testing.explorer.world import OLD, facts

@@ -144,18 +144,19 @@ def _settled(
             if done:
                 return "gone" if seen is None and (late or "gone is refused" not in off) else "ack"
             continue
-        done = yield _finish(name, number, row, intent, seen, storage_class)
+        latest = yield act("HEAD", lambda world: world, lambda world: w.visible(world) == name)
+        done = yield _finish(name, number, row, intent, seen, storage_class, latest)
         if done:
             return "ack"
 
 
-def _finish(name: str, number: int, row: Entry, intent: Intent, seen: Facts, storage_class: str) -> Act:
+def _finish(name: str, number: int, row: Entry, intent: Intent, seen: Facts, storage_class: str, latest: bool) -> Act:
     def once(world: World) -> Moves:
         ref = replace(REF, version=_version(world, name))
         if ref != row.ref and w.row_of(world, ref.version) is not None:
             step: Step | Wait = record.abandon(row, intent)
         else:
-            written = Written(ref=ref, facts=seen, storage_class=storage_class)
+            written = Written(ref=ref, facts=seen, storage_class=storage_class, latest=latest)
             step = record.finish(row, intent, written, (POLICY,), recall=world.recall, current=w.current(world))
         if isinstance(step, Wait):
             return []
@@ -232,7 +233,7 @@ def reader(name: str, number: int, *, off: Iterable[str] = ()) -> Actor:
                 return None
             if not isinstance(verdict, shunt.Forward):
                 return None
-            seen = yield head()
+            seen = yield head(row.ref.version if row and row.facts else None)
             if seen is not None:
                 yield check(seen.stamp, upto, "stale read")
                 return None

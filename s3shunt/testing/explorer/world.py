@@ -165,6 +165,8 @@ def committed(world: World, step: Step, owner: int, *, blind: bool = False) -> W
         if swap.new:
             world = world._replace(inserted=world.inserted + 1)
             rows[swap.new.ref.version] = replace(swap.new, revision=swap.old.revision + 1 if swap.old else world.inserted << 20)
+    if sum(row.current for row in rows.values()) > 1:
+        return None  # the catalog keeps one current row of a key
     kept = tuple(pair for pair in world.intents if pair[0].id not in step.closed)
     jobs: tuple[Job, ...] = step.jobs
     doomed = {Place(str(job.payload["store"]), str(job.payload["name"])) for job in jobs if "store" in job.payload}
@@ -221,7 +223,9 @@ def _another_class(world: World, row: Entry | None, value: str | None) -> bool:
 
 
 def _forwarded(world: World, row: Entry | None) -> tuple[str | None, str]:
-    value = visible(world)
+    """An entry's version is asked for by its id: else the store would serve the one before it."""
+    seen = head(world, row.ref.version if row and row.facts else None)
+    value = seen.stamp if seen else None
     if value is None and row is not None and row.state is State.VERIFIED and row.facts:
         return row.facts.stamp, ""  # a reader heals it
     return value, ""

@@ -1,0 +1,66 @@
+import pytest
+
+from s3shunt.model import ObjectRef, State
+from s3shunt.ports import Evict
+
+from .conftest import FILM
+
+
+def test_a_store_without_an_exact_delete_keeps_its_bytes(works):
+    works.store.evict = Evict.NONE
+    works.put("a", FILM)
+    works.work()
+    assert works.row("a").state is State.VERIFIED
+    assert works.store.list("films")
+
+
+def test_somebodys_restore_keeps_the_bytes_until_its_date(works):
+    works.put("a", FILM)
+    assert works.restore("a", days=2) == 202
+    works.work()
+    assert works.row("a").state is State.VERIFIED
+    assert works.get("a") == FILM
+    works.clock.later(4 * works.house.day)
+    works.work()
+    assert works.row("a").state is State.ARCHIVED
+
+
+def test_an_object_that_changed_behind_our_back_is_not_evicted(works):
+    works.put("a", FILM, storage_class="GLACIER")
+    works.runner.tasks.pop("evict")
+    works.work()
+    works.store.write(ObjectRef("films", "a"), [b"new"], size=3)
+    from s3shunt.jobs.runner import Runner
+
+    Runner(works.house, owner="other", kinds=("evict",)).run_due()
+    assert works.row("a").state is State.ONLINE
+    assert b"".join(works.store.read(ObjectRef("films", "a"))) == b"new"
+
+
+def test_above_the_high_mark_the_oldest_leave_until_the_low_mark(make):
+    works = make(capacity=100)
+    for key in "abcdefghi":
+        works.put(key, b"x" * 10, bucket="full")
+        works.clock.later(1000)
+    works.work()
+    held = [key for key, _ in works.store.list("full")]
+    assert held == list("fghi")
+    assert [works.row(key, "full").state for key in "ae"] == [State.ARCHIVED] * 2
+
+
+def test_below_the_high_mark_nothing_leaves(make):
+    works = make(capacity=1000)
+    works.put("a", b"x" * 10, bucket="full")
+    works.work()
+    assert works.row("a", "full").state is State.VERIFIED
+
+
+@pytest.mark.parametrize("newest", [True, False])
+def test_an_evicted_version_stays_current_only_if_the_store_says_so(make, newest):
+    works = make(versioned="films")
+    ref = works.put("a", FILM)
+    if not newest:
+        works.store.write(ObjectRef("films", "a"), [b"behind"], size=6)
+    works.work()
+    row = works.catalog.find(ref)
+    assert (row.state, row.current) == (State.ARCHIVED, newest)
