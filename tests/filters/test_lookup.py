@@ -94,10 +94,10 @@ def test_bytes_that_left_while_nobody_looked_are_put_right(site):
     assert site.row().state is State.ARCHIVED
 
 
-def test_a_verified_object_with_writers_is_not_touched(site):
-    row = site.entry(state=State.VERIFIED, writers=1, storage_class="STANDARD")
-    assert site.get("/films/a").code == "NoSuchKey"
-    assert site.row() == row
+def test_a_write_that_is_under_way_goes_on_when_its_row_is_put_right(site):
+    site.entry(state=State.VERIFIED, writers=1, storage_class="STANDARD")
+    assert site.get("/films/a").code == "InvalidObjectState"
+    assert (site.row().state, site.row().writers) == (State.ARCHIVED, 1)
 
 
 def test_a_missing_sub_resource_is_not_a_missing_object(site):

@@ -300,6 +300,15 @@ def test_a_new_version_stands_beside_the_archived_one(make_site):
     assert site.get("/films/a").body == b"three"
 
 
+def test_of_two_who_write_at_once_the_stores_newest_is_current(make_site):
+    site = make_site(versioned="films")
+    during(site, "PutObject", lambda: site.put("/films/a", b"newest", **GLACIER), after=True)
+    first = site.put("/films/a", b"one", **GLACIER).headers["x-amz-version-id"]
+    assert site.row().facts.size == len(b"newest")
+    assert not site.row(version=first).current
+    assert settled(site)
+
+
 def test_a_delete_marker_hides_the_archived_version_and_its_removal_shows_it(make_site):
     site = make_site(versioned="films")
     site.entry(version="v1")

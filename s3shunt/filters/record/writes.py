@@ -99,23 +99,23 @@ class Writes:
 
     def _finished(self, plan: Plan, intent: Intent, result: Result) -> None:
         try:
-            self._settle(plan, intent, result, self._seen(plan, result))
+            self._settle(plan, intent, result, *self._seen(plan, result))
         except Lapsed:
             self._late(plan, result)
 
     def _late(self, plan: Plan, result: Result) -> None:
         """The row was not ours while we wrote: it counts only if the store still holds something. Raises ServiceUnavailable."""
         intent = self.keeper.begin(plan)
-        seen = self._seen(plan, result)
+        seen, latest = self._seen(plan, result)
         if seen is None:
             self.keeper.abandon(intent)
             raise ServiceUnavailable("The object was removed while it was written. Try again.", retry_after=1)
         try:
-            self._settle(plan, intent, result, seen)
+            self._settle(plan, intent, result, seen, latest)
         except Lapsed:
             raise ServiceUnavailable(retry_after=1) from None
 
-    def _settle(self, plan: Plan, intent: Intent, result: Result, seen: Facts | None) -> None:
+    def _settle(self, plan: Plan, intent: Intent, result: Result, seen: Facts | None, latest: bool) -> None:  # noqa: FBT001  # as ``_seen`` gives them
         """What the store holds by now may be another's write, who will tell of it."""
         if seen is None or (result.etag and not entity.same(seen.etag, result.etag)):
             if not self.keeper.abandon(intent):
@@ -127,11 +127,16 @@ class Writes:
             storage_class=plan.storage_class or "STANDARD",
             external_id=plan.external_id,
             now=self.keeper.now,
+            latest=latest,
         )
         self.keeper.finish(intent, written)
 
-    def _seen(self, plan: Plan, result: Result) -> Facts | None:
-        return self.keeper.seen(self._version(plan, result))
+    def _seen(self, plan: Plan, result: Result) -> tuple[Facts | None, bool]:
+        """The version that was written, and whether the store holds nothing newer."""
+        ref, top = self._version(plan, result), self.keeper.seen(plan.ref)
+        if ref.version == NULL or (top is not None and top.stamp == ref.version):
+            return top, True
+        return self.keeper.seen(ref), False
 
     def _version(self, plan: Plan, result: Result) -> ObjectRef:
         return replace(plan.ref, version=result.response.headers.get("x-amz-version-id", NULL))
