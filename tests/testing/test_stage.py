@@ -1,0 +1,61 @@
+"""A site's ini and its processes, without starting a store."""
+
+import signal
+import sys
+
+import pytest
+
+from s3shunt.config import Ini
+from s3shunt.testing.stage import ini, stores
+from s3shunt.testing.stage.process import NotInTime, Process, until
+
+
+@pytest.fixture
+def store(tmp_path):
+    credentials = stores.private(tmp_path / "store.json", {"": {"access_key": "w", "secret_key": "x"}})
+    return stores.Store("seaweedfs", "http://127.0.0.1:1", credentials, {"evict": "if-match"}, order="directory")
+
+
+@pytest.mark.parametrize("posix", [True, False])
+@pytest.mark.parametrize("index", [True, False])
+def test_the_ini_of_a_site_is_one_that_is_accepted(tmp_path, store, index, posix):
+    from s3shunt.cli import walk
+
+    path = tmp_path / "site.ini"
+    given = ini.sections(tmp_path, store, name="a", port=1, index=index, posix=posix, day="10s")
+    path.write_text(ini.text(given, {"archive:tape": {"mount": "3s"}}))
+    found = Ini(path, {})
+    walk.judge(found)
+    assert found.day == 10_000
+    assert found.section("archive", "tape")["mount"] == "3s"
+    assert found.section("store", "landing")["url" if posix else "like"]
+
+
+def test_the_store_is_asked_with_its_own_credential(store):
+    assert store.keys() == ("w", "x")
+
+
+def program(tmp_path, source):
+    return Process("program", [sys.executable, "-c", source], tmp_path / "log")
+
+
+def test_a_killed_program_has_no_time_to_say_goodbye(tmp_path):
+    process = program(tmp_path, "import time\ntry:\n print('up', flush=True); time.sleep(60)\nfinally:\n print('bye', flush=True)")
+    process.ready = lambda: "up" in process.said()
+    process.start()
+    running = process.running
+    process.kill()
+    assert running.returncode == -signal.SIGKILL
+    assert "bye" not in process.said()
+
+
+def test_a_program_that_ends_at_once_says_why(tmp_path):
+    process = program(tmp_path, "raise SystemExit('no such film')")
+    process.ready = lambda: False
+    with pytest.raises(NotInTime, match="no such film"):
+        process.start()
+
+
+def test_what_does_not_come_true_is_named():
+    with pytest.raises(NotInTime, match="pigs fly"):
+        until("pigs fly", lambda: False, 0.01)
