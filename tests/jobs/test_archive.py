@@ -102,7 +102,7 @@ def test_an_object_overwritten_before_its_copy_was_verified_is_archived_anew_and
         return find(**given)
 
     works.tape.find = overwritten
-    (job,) = [job for job in works.catalog.jobs(kind="archive")]
+    (job,) = works.catalog.jobs(kind="archive")
     task.run(job)
     works.work(rounds=60)
     assert works.row("a").facts.size == 3

@@ -43,14 +43,14 @@ def add(works, *names):
 
 
 def test_what_is_done_leaves_the_ledger(works, probe):
-    runner, task = probe(lambda job: Done())
+    runner, _ = probe(lambda job: Done())
     add(works, "a", "b")
     assert runner.run_due() == 2
     assert works.catalog.jobs() == []
 
 
 def test_what_comes_later_comes_later(works, probe):
-    runner, task = probe(lambda job: Later(works.clock.now() + 10))
+    runner, _ = probe(lambda job: Later(works.clock.now() + 10))
     add(works, "a")
     assert [runner.run_due(), runner.run_due()] == [1, 0]
     works.clock.later(10)
@@ -58,7 +58,7 @@ def test_what_comes_later_comes_later(works, probe):
 
 
 def test_a_failure_stops_only_itself(works, probe):
-    runner, task = probe(lambda job: KeyError("x") if job.dedupe == "a" else Done())
+    runner, _ = probe(lambda job: KeyError("x") if job.dedupe == "a" else Done())
     add(works, "a", "b")
     runner.run_due()
     (left,) = works.catalog.jobs()
@@ -91,7 +91,7 @@ def test_an_outage_never_ends_among_the_dead_letters(works, probe):
 
 
 def test_a_job_may_say_that_no_repetition_helps(works, probe):
-    runner, task = probe(lambda job: Dead("never"))
+    runner, _ = probe(lambda job: Dead("never"))
     add(works, "a")
     runner.run_due()
     assert [job.reason for job in works.catalog.jobs(dead=True)] == ["never"]
@@ -117,7 +117,7 @@ def test_it_runs_until_it_is_stopped_and_waits_for_what_is_under_way(works, prob
             all_ran.set()
         return Done()
 
-    runner, task = probe(answer)
+    runner, _ = probe(answer)
     add(works, *"abcde")
     thread = threading.Thread(target=runner.run, args=(stop, 0.01))
     thread.start()

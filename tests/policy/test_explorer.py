@@ -96,7 +96,7 @@ def test_a_write_survives_archiving_and_eviction_with_a_death_a_lapse_and_a_late
     assert not walk(world, writer(**given), archiver(), evictor(late=True), sweeper)
 
 
-@KINDS
+@UNVERSIONED
 def test_a_write_on_a_key_nobody_knew_survives_the_crawl(kind):
     assert not walk(start(None, kind=kind, crashes=1, lapses=1), writer(), archiver(), evictor(late=True), sweeper)
 
@@ -159,7 +159,9 @@ RULES = {
     "tombstone": (start(State.ARCHIVED), [deleter(off=["tombstone", "look after"]), sweeper]),
     "heal": (start(State.VERIFIED), [evictor(late=True), reader(off=["heal"]), sweeper]),
     "expiring": (restored(), [restorer(now=actors.PAST), expirer(off=["expiring"])]),
-    "own place": (start(State.ARCHIVED, lapses=1), [restorer(), lander(off=["own place"]), lander("lander2", off=["own place"]), discarder]),
+    "own place": (
+        start(State.ARCHIVED, lapses=1), [restorer(), lander(off=["own place"]), lander("lander2", off=["own place"]), discarder],
+    ),
 }  # fmt: skip
 
 

@@ -150,7 +150,7 @@ def _settled(
             return "ack"
 
 
-def _finish(name: str, number: int, row: Entry, intent: Intent, seen: Facts, storage_class: str, latest: bool) -> Act:
+def _finish(name: str, number: int, row: Entry, intent: Intent, seen: Facts, storage_class: str, latest: bool) -> Act:  # noqa: PLR0917
     def once(world: World) -> Moves:
         ref = replace(REF, version=_version(world, name))
         if ref != row.ref and w.row_of(world, ref.version) is not None:

@@ -264,7 +264,8 @@ def key(world: World) -> object:
 
 def _row(row: Entry) -> object:
     return (
-        row.ref.version, row.state, row.facts and (row.facts.stamp, row.facts.last_modified), row.current, row.generation, row.token, row.lease, row.writers,
+        row.ref.version, row.state, row.facts and (row.facts.stamp, row.facts.last_modified), row.current, row.generation, row.token,
+        row.lease, row.writers,
         row.storage_class, row.place, row.archive_id, row.interests, row.restored_until, row.copies,
     )  # fmt: skip
 
