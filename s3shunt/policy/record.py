@@ -77,6 +77,18 @@ def finish(
     )
 
 
+def beside(row: Entry, own: Entry, intent: Intent, written: Written, policies: Sequence[Policy]) -> Step:
+    """The version that was written has a row of its own already, a crawl's: what was asked of it is told there."""
+    older = replace(row, current=row.current and not written.latest, writers=row.writers - 1)
+    emptied = older.facts is None and not older.writers
+    current = written.latest and (row.current or own.current)
+    told = replace(own, current=current, storage_class=written.storage_class, external_id=written.external_id)
+    policy = policy_for(policies, written) if own.state is State.ONLINE else None
+    return Step(
+        swaps=(Swap(row, None if emptied else older), Swap(own, told)), closed=(intent.id,), jobs=_archive_job(told, policy, written.now)
+    )
+
+
 def abandon(row: Entry | None, intent: Intent) -> Step:
     """The store refused, or never got, the write: the row is as it was, and a placeholder nobody needs goes."""
     return Step(swaps=_released(row, row.facts if row else None), closed=(intent.id,))

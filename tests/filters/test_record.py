@@ -300,6 +300,20 @@ def test_a_new_version_stands_beside_the_archived_one(make_site):
     assert site.get("/films/a").body == b"three"
 
 
+def test_a_version_that_a_crawl_found_first_is_told_its_class(make_site):
+    site = make_site(versioned="films")
+
+    def crawled():
+        (held, *_) = site.store.versions(site.ref(version=None))
+        site.entry(version=held.version, state=State.ARCHIVING, facts=held.facts, storage_class="STANDARD", token="t", current=False)
+
+    during(site, "PutObject", crawled, after=True)
+    version = site.put("/films/a", b"film", **GLACIER).headers["x-amz-version-id"]
+    row = site.row()
+    assert (row.ref.version, row.storage_class, row.state) == (version, "GLACIER", State.ARCHIVING)
+    assert settled(site)
+
+
 def test_of_two_who_write_at_once_the_stores_newest_is_current(make_site):
     site = make_site(versioned="films")
     during(site, "PutObject", lambda: site.put("/films/a", b"newest", **GLACIER), after=True)

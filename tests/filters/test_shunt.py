@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from s3shunt.model import Interest, ObjectRef, State
+from s3shunt.model import Grant, Interest, Key, ObjectRef, State
 from s3shunt.protocol.errors import ServiceUnavailable
 from s3shunt.testing.client import Client
 
@@ -183,6 +183,14 @@ def test_who_may_not_restore_starts_nothing_by_a_get(make_site, how):
     site = make_site(options={"shunt": {"archived_get": how}, "grants": {"anonymous_read": "films", "anonymous_account": "main"}})
     site.entry()
     assert nobody(site).get("/films/a").code == "InvalidObjectState"
+    assert site.row().state is State.ARCHIVED
+
+
+def test_who_may_read_but_not_restore_starts_nothing_by_a_get(make_site):
+    site = make_site(options={"shunt": {"archived_get": "restore"}})
+    site.entry()
+    site.house.keys().save(Key(access_key="AKREADER", secret_key="s", account="main", grants=(Grant(allow=("read",)),)))
+    assert Client(site.app, "AKREADER", "s", clock=site.clock).get("/films/a").code == "InvalidObjectState"
     assert site.row().state is State.ARCHIVED
 
 

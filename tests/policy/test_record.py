@@ -87,6 +87,18 @@ def test_a_new_version_leaves_the_old_row_as_no_longer_current():
     assert [job.kind for job in step.jobs] == ["archive"]
 
 
+def test_a_version_with_a_row_of_its_own_is_told_what_was_asked():
+    own = replace(entry(S.ONLINE, writers=0, storage_class="STANDARD", current=False), ref=replace(REF, version="v2"), facts=NEW)
+    seen = Written(ref=own.ref, facts=NEW, storage_class="GLACIER", now=1)
+    step = record.beside(entry(S.ARCHIVED), own, INTENT, seen, (FILMS,))
+    older, told = (swap.new for swap in step.swaps)
+    assert (older.current, older.writers, told.current, told.storage_class) == (False, 0, True, "GLACIER")
+    assert [job.kind for job in step.jobs] == ["archive"]
+    newer = record.beside(entry(S.ARCHIVED), own, INTENT, replace(seen, latest=False), ()).swaps
+    assert [swap.new.current for swap in newer] == [True, False]
+    assert record.beside(Entry(ref=REF, writers=1), own, INTENT, seen, ()).swaps[0].new is None
+
+
 def test_a_refused_write_leaves_the_row_and_no_placeholder():
     assert only(record.abandon(entry(S.ARCHIVED), INTENT)) == entry(S.ARCHIVED, writers=0)
     assert only(record.abandon(Entry(ref=REF, writers=1), INTENT)) is None

@@ -86,9 +86,9 @@ class Keeper:
 
         def decide() -> Step | Wait:
             row = self._counted(intent)
-            beside = row.ref != written.ref and self.catalog.find_truth(written.ref) is not None
-            if beside:
-                return record.abandon(row, intent)
+            own = self.catalog.find_truth(written.ref) if row.ref != written.ref else None
+            if own is not None:
+                return record.beside(row, own, intent, written, self.house.policies)
             current = self.catalog.find_truth(replace(written.ref, version=None))
             return record.finish(row, intent, written, self.house.policies, recall=self.recall(row), current=current)
 

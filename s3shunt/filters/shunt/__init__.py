@@ -106,7 +106,6 @@ class Shunt:
         return (
             request.context.restore is not None
             and decision is not None
-            and not decision.identity.anonymous
             and grants.allows(decision.identity, Right.RESTORE, request.ref)
         )
 
