@@ -41,7 +41,15 @@ from s3shunt.policy.record import ARCHIVE_CLASSES, Wait
 from s3shunt.protocol import entity
 from s3shunt.protocol import restore as wire
 from s3shunt.protocol.conditions import date
-from s3shunt.protocol.errors import InvalidObjectState, MethodNotAllowed, NoSuchKey, NoSuchVersion, ServiceUnavailable, SlowDown
+from s3shunt.protocol.errors import (
+    AccessDenied,
+    InvalidObjectState,
+    MethodNotAllowed,
+    NoSuchKey,
+    NoSuchVersion,
+    ServiceUnavailable,
+    SlowDown,
+)
 from s3shunt.wsgi import Handler, Request, Response, document, dropped, filter_factory, subrequest
 
 CONTENDED = 20
@@ -147,8 +155,10 @@ class Restore:
     def _unknown(self, request: Request, response: Response) -> Entry:
         if response.status_int == 405:
             raise MethodNotAllowed
+        if response.status_int == 403:
+            raise AccessDenied
         if response.status_int != 404:
-            raise ServiceUnavailable
+            raise ServiceUnavailable(retry_after=5)
         discover = request.context.discover
         found = discover() if discover is not None and "x-amz-delete-marker" not in response.headers else None
         if found is None:

@@ -43,6 +43,12 @@ class Site(House):
         """Bytes in the store that no client wrote."""
         return self.store.write(self.ref(key, bucket, None), [body], size=len(body), facts=Facts(size=0, etag="", last_modified=0, **more))
 
+    def open_writes(self):
+        return self.catalog.lapsed(1 << 60)
+
+    def drop(self, row):
+        assert self.catalog.commit(Step(swaps=(Swap(row, None),)))
+
     def change(self, row, **changes):
         assert self.catalog.commit(Step(swaps=(Swap(row, replace(row, **changes)),)))
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from s3shunt.model import NULL, Grant, Key, State
+from s3shunt.model import NULL, Grant, Key, State, Step
 from s3shunt.protocol.errors import ServiceUnavailable
 from s3shunt.testing.client import Client
 from s3shunt.testing.house import INI
@@ -20,7 +20,7 @@ def kinds(site):
 
 def settled(site):
     """No write is open, and no row counts one."""
-    return not site.catalog._intents and all(row.writers == 0 for row in site.catalog.select())
+    return not site.open_writes() and all(row.writers == 0 for row in site.catalog.select())
 
 
 def during(site, operation, act, after=False):
@@ -115,7 +115,7 @@ def test_a_write_of_which_nobody_knows_is_left_to_the_sweep(site):
     site.entry()
     site.front.down = True
     assert site.put("/films/a", b"new").status == 503
-    assert len(site.catalog._intents) == 1
+    assert len(site.open_writes()) == 1
     assert site.get("/films/a").code == "InvalidObjectState"
 
 
@@ -168,7 +168,7 @@ def test_a_write_that_a_sweep_took_for_dead_is_recorded_all_the_same(site):
     site.entry()
 
     def swept():
-        site.catalog._intents.clear()
+        site.catalog.commit(Step(closed=tuple(intent.id for intent in site.open_writes())))
         site.change(site.row(), writers=0)
 
     during(site, "PutObject", swept)
@@ -181,7 +181,7 @@ def test_a_swept_write_whose_object_is_gone_is_503(site):
     site.entry()
 
     def swept():
-        site.catalog._intents.clear()
+        site.catalog.commit(Step(closed=tuple(intent.id for intent in site.open_writes())))
         site.change(site.row(), writers=0)
         site.store.delete(site.ref(version=None))
 
@@ -416,7 +416,7 @@ def test_a_delete_of_which_nobody_knows_is_left_to_the_sweep(site):
     site.entry()
     site.front.down = True
     assert site.delete("/films/a").status == 503
-    assert len(site.catalog._intents) == 1
+    assert len(site.open_writes()) == 1
     assert site.get("/films/a").code == "NoSuchKey"
 
 
@@ -572,7 +572,7 @@ def test_an_internal_error_that_comes_with_200_is_left_to_the_sweep(site):
     found, document = upload(site)
     site.front.do_CompleteMultipartUpload = lambda _: Response(status=200, app_iter=[b"<Error><Code>InternalError</Code></Error>"])
     site.editor.post(f"/films/a?uploadId={found}", document)
-    assert len(site.catalog._intents) == 1
+    assert len(site.open_writes()) == 1
 
 
 def test_an_aborted_upload_is_forgotten(site):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from s3shunt.model import Interest, State, Step
 from s3shunt.testing.client import Client
+from s3shunt.wsgi import Response
 
 LEGAL = re.compile(
     r'ongoing-request="true"|ongoing-request="false", '
@@ -292,8 +293,14 @@ def test_x_amz_restore_has_two_legal_forms_on_every_answer(site, state, storage_
     assert answer.status < 500 or state is State.LOST
     restore = answer.headers.get("x-amz-restore")
     assert restore is None or LEGAL.fullmatch(restore)
-    site.catalog._rows.pop(("main", "films", b"a", "null"))
+    site.drop(site.row(version="null"))
     assert restore is None or row.storage_class != "STANDARD" or state not in (State.ONLINE, State.ARCHIVING, State.VERIFIED)
+
+
+@pytest.mark.parametrize(("told", "answered"), [(403, 403), (500, 503)])
+def test_what_the_store_says_of_an_unknown_key_is_not_taken_for_absence(site, told, answered):
+    site.front.do_HeadObject = lambda _: Response(status=told, app_iter=[])
+    assert site.restore("/films/a").status == answered
 
 
 def test_a_lost_object_is_loud(site):

@@ -173,7 +173,7 @@ def test_a_get_may_be_told_to_come_back(make_site, day):
     assert (answer.status, answer.headers["retry-after"]) == (202, "90")
     assert answer.xml.findtext("Status") == "busy"
     assert answer.xml.findtext("Url").endswith("/films/a")
-    site.catalog._rows.clear()
+    site.drop(site.row())
     site.entry(state=State.RESTORED, facts=row.facts, restored_until=site.clock.now() + day)
     assert site.get("/films/a").body == b"film"
 
