@@ -231,7 +231,18 @@ class Body:
         self.ended = not data or self.taken == self.length
         return bytes(data)
 
+    def readline(self, size: int = -1) -> bytes:
+        """PEP 3333 has it, and a foreign filter may call it: byte by byte, for nothing is kept here."""
+        line = bytearray()
+        while len(line) != size and not line.endswith(b"\n") and (data := self.read(1)):
+            line += data
+        return bytes(line)
+
+    def readlines(self, hint: int = -1) -> list[bytes]:  # noqa: ARG002  # a hint may be ignored
+        return list(iter(self.readline, b""))
+
     def __iter__(self) -> Iterator[bytes]:
+        """In pieces, not in lines."""
         while data := self.read(self.CHUNK):
             yield data
 

@@ -1,7 +1,6 @@
 """Request, bodies and the seams to other people's WSGI."""
 
 import io
-from wsgiref.validate import validator
 
 import pytest
 from hypothesis import given
@@ -15,6 +14,7 @@ from s3shunt.model import Identity, ObjectRef
 from s3shunt.protocol.errors import BadRequest, IncompleteBody, InvalidURI, MalformedXML, ServiceUnavailable
 from s3shunt.testing.client import Client, call, environ
 from s3shunt.testing.clock import HandClock
+from s3shunt.testing.house import validated
 from s3shunt.testing.origin import Origin
 from s3shunt.wsgi import KEY, Application, Body, Request, Response, document, dropped, filter_factory, handler_of, taken, watch_close
 
@@ -111,6 +111,13 @@ def test_a_body_is_what_was_sent_however_it_is_read(data, sizes):
 def test_a_document_is_read_once_and_kept():
     made = request("POST", "/films?delete", b"<Delete/>")
     assert document(made) == document(made) == made.context.document == b"<Delete/>"
+
+
+def test_a_body_can_be_read_in_lines_too():
+    body = Body(io.BytesIO(b"one\ntwo\n\nthree, next request"), 14)
+    assert (body.readline(), body.readline(2), body.readline(), body.readlines()) == (b"one\n", b"tw", b"o\n", [b"\n", b"three"])
+    with pytest.raises(IncompleteBody):
+        Body(io.BytesIO(b"one\ntw"), 8).readlines()
 
 
 @pytest.mark.parametrize("fields", [{}, {"transfer_encoding": "chunked"}])
@@ -399,25 +406,6 @@ def test_a_foreign_filter_may_stand_between_any_two_doors(tmp_path, foreign):
     origin.check()
 
 
-def valid(app):
-    """The validator, in front of an application whose answers may do without a Content-Type, as S3's do."""
-    return validator(typed(app))
-
-
-def typed(app):
-    def shim(environ, start_response):
-        def start(status, headers, exc_info=None):
-            bodiless = status[:3] in ("204", "304")
-            names = {name.lower() for name, _ in headers}
-            shown = [] if bodiless or "content-type" in names else [("Content-Type", "text/plain")]
-            kept = [(name, value) for name, value in headers if not (bodiless and name.lower() == "content-type")]
-            return start_response(status, [*kept, *shown])
-
-        return app(environ, start)
-
-    return shim
-
-
 @pytest.mark.parametrize(
     ("method", "target", "body", "step", "status"),
     [
@@ -434,7 +422,7 @@ def typed(app):
 @pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD")
 def test_the_doors_keep_pep_3333(tmp_path, method, target, body, step, status):
     origin = Origin(*([step] if step else []))
-    app = valid(corridor(tmp_path, origin, lambda app: app))
+    app = validated(corridor(tmp_path, origin, lambda app: app))
     answer = call(app, environ(method, target, body, {"host": "films.s3.test"}))
     assert (answer.status, answer.broken) == (status, None)
     origin.check()

@@ -11,6 +11,7 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
+from wsgiref.validate import validator
 
 from s3shunt import config, connect
 from s3shunt.catalog.memory import MemoryCatalog
@@ -156,13 +157,46 @@ def foreign(app: Any) -> Any:
     return passing
 
 
+NOTHING = ("Content-Type", "application/x-none")
+
+
+def validated(app: Any) -> Any:
+    """The standard library's validator around ``app``, which raises AssertionError for what PEP 3333 forbids.
+
+    It asks each answer but 204 and 304 for a Content-Type, which S3's may do
+    without, and those two for none: what is said for its sake goes no further.
+    """
+
+    def typed(environ: dict[str, Any], start_response: Any) -> Any:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            bare = status[:3] in ("204", "304")
+            kept = [(name, value) for name, value in headers if not (bare and name.lower() == "content-type")]
+            said = bare or "content-type" in {name.lower() for name, _ in headers}
+            return start_response(status, kept if said else [*kept, NOTHING], exc_info)
+
+        return app(environ, start)
+
+    judged = validator(typed)
+
+    def untyped(environ: dict[str, Any], start_response: Any) -> Any:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            return start_response(status, [field for field in headers if field != NOTHING], exc_info)
+
+        return judged(environ, start)
+
+    return untyped
+
+
+BETWEEN = {"foreign": foreign, "validate": validated}
+
+
 def pipeline(house: connect.House, walk: Sequence[str], end: Handler, options: dict[str, dict[str, str]]) -> Handler:
-    """Doors by name, outermost first, around ``end``; ``foreign`` is somebody else's WSGI filter."""
+    """Doors by name, outermost first, around ``end``; ``foreign`` is somebody else's WSGI filter, ``validate`` a judge of both sides."""
     points = {point.name: point for point in entry_points(group="paste.filter_factory")}
     handler = end
     for name in reversed(walk):
-        if name == "foreign":
-            handler = handler_of(foreign(Application(handler)))
+        if name in BETWEEN:
+            handler = handler_of(BETWEEN[name](Application(handler)))
             continue
         factory = points[name].load()
         given = {**(house.ini.section("filter", name) if name in house.ini.names("filter") else {}), **options.get(name, {})}

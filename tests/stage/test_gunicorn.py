@@ -1,5 +1,6 @@
 """The whole pipeline under gunicorn's threads, unmodified, in front of a real Swift: no eventlet, the same answers."""
 
+import gc
 import json
 import secrets
 import socket
@@ -20,12 +21,14 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from paste.deploy import loadapp
 
 from s3shunt import connect
 from s3shunt.config import Ini
 from s3shunt.jobs.runner import Runner
 from s3shunt.model import State
 from s3shunt.testing.client import Client
+from s3shunt.testing.house import validated
 
 pytestmark = pytest.mark.stage
 
@@ -339,6 +342,22 @@ def test_many_clients_at_a_time_get_what_each_has_put(site, bucket):
 
     with ThreadPoolExecutor(16) as many:
         assert all(many.map(one, range(40)))
+
+
+def test_the_whole_pipeline_with_its_store_keeps_pep_3333(site, bucket, monkeypatch):
+    found = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda event: found.append(event.exc_value))
+    app = validated(loadapp(f"config:{site.runner.house.ini.path}", name="main"))
+    client = Client(app, site.access_key, site.secret_key)
+    assert client.put(f"/{bucket}/a", FILM).status == 200
+    assert client.get(f"/{bucket}/a").body == FILM
+    assert client.get(f"/{bucket}/a", range="bytes=1-3").status == 206
+    assert client.get(f"/{bucket}/a", if_none_match=client.head(f"/{bucket}/a").headers["etag"]).status == 304
+    assert len(list(client.get(f"/{bucket}").xml.iter("{*}Contents"))) == 1
+    assert client.delete(f"/{bucket}/a").status == 204
+    assert (client.get(f"/{bucket}/a").code, client.head(f"/{bucket}/a").status) == ("NoSuchKey", 404)
+    gc.collect()
+    assert not found
 
 
 def test_nothing_went_wrong_unsaid(site):
