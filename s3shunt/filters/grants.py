@@ -7,6 +7,7 @@ nothing allows. A key without ``grants`` may do everything within the buckets of
 its account; one with ``grants = []`` nothing. Reading and restoring are two
 rights: a desk may order films back that it cannot see. Changing ACLs, locks and
 bucket configuration needs ``admin``, whichever header or subresource does it.
+ListBuckets needs the right to list, and names the buckets in which one may.
 Keys of a DeleteObjects that may not be deleted are left in the decision and
 ``record`` answers AccessDenied for each of them, as S3 does.
 
@@ -30,6 +31,7 @@ NoSuchBucket, BucketAlreadyExists, MalformedXML, NotImplemented, ServiceUnavaila
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from s3shunt import green, wsgi
@@ -75,13 +77,17 @@ class Grants:
         identity = self._identity(request)
         account = identity.account if self.per_account else ""
         request.at(replace(request.ref, account=account))
-        verdict = grants.decide(identity, self._asked(request), self.anonymous)
+        verdict = grants.decide(identity, self._asked(request, identity), self.anonymous)
         self._check_owners(request, identity, verdict)
         request.context.decision = Decision(identity, request.operation, request.ref, verdict.targets, verdict.denied)
         response = self.forward(request)
-        if request.operation.name == "ListBuckets" and self._shared:
-            return self.owners.own(response, identity)
-        return response
+        return self._named(response, identity) if request.operation.name == "ListBuckets" else response
+
+    def _named(self, response: Response, identity: Identity) -> Response:
+        """A list of buckets with those alone that he may know of."""
+        if response.status_int != 200 or (identity.grants is None and not self._shared):
+            return response
+        return _only(response, lambda name: grants.shows(identity, name) and (not self._shared or self.owners.owns(identity, name)))
 
     @property
     def _shared(self) -> bool:
@@ -92,8 +98,9 @@ class Grants:
         identity = request.context.identity or ANONYMOUS
         return replace(ANONYMOUS, account=self.options.anonymous_account or "") if identity.anonymous else identity
 
-    def _asked(self, request: Request) -> Asked:
-        named = delete.targets(document(request), request.ref) if request.operation.name == "DeleteObjects" else ()
+    def _asked(self, request: Request, identity: Identity) -> Asked:
+        many = request.operation.name == "DeleteObjects" and not identity.anonymous  # of whom no document is read
+        named = delete.targets(document(request), request.ref) if many else ()
         return Asked(
             operation=request.operation,
             ref=request.ref,
@@ -185,19 +192,20 @@ class Owners:
         if owner != identity.account and (owner or self._head(identity, bucket) != 404):
             raise BucketAlreadyExists(BucketName=bucket)
 
-    def own(self, response: Response, identity: Identity) -> Response:
-        """A list of buckets, with his alone."""
-        if response.status_int != 200:
-            return response
-        document = taken(response)
-        try:
-            kept = {name for name in buckets.names(document) if self._owner(name) == identity.account}
-            document = buckets.only(document, kept)
-        except MalformedXML as error:
-            raise ServiceUnavailable(retry_after=1) from error
-        response.app_iter = [document]
-        response.headers["Content-Length"] = str(len(document))
-        return response
+    def owns(self, identity: Identity, bucket: str) -> bool:
+        return self._owner(bucket) == identity.account
+
+
+def _only(response: Response, wanted: Callable[[str], bool]) -> Response:
+    """Raises ServiceUnavailable for what is no list of buckets."""
+    listed = taken(response)
+    try:
+        listed = buckets.only(listed, {name for name in buckets.names(listed) if wanted(name)})
+    except MalformedXML as error:
+        raise ServiceUnavailable(retry_after=1) from error
+    response.app_iter = [listed]
+    response.headers["Content-Length"] = str(len(listed))
+    return response
 
 
 factory = wsgi.filter_factory(Grants, Options, "filter:grants")

@@ -19,6 +19,9 @@ PUBLIC_LISTS = frozenset({"ListObjects", "HeadBucket"})
 NAMELESS = frozenset({"HeadBucket", "GetBucketLocation"})
 """Operations that tell no key, so that any right to list in the bucket is enough."""
 
+LISTINGS = frozenset({"ListObjects", "ListObjectVersions", "ListMultipartUploads"})
+"""Operations that a prefix narrows; beside any other it is a word without effect, and no right follows from it."""
+
 HARMLESS_ACLS = frozenset({"private", "bucket-owner-full-control", "bucket-owner-read"})
 """Canned ACLs that give nothing away and so need no more than the right to write."""
 
@@ -57,13 +60,13 @@ def decide(identity: Identity, asked: Asked, anonymous: Anonymous = Anonymous())
     if operation.name == "PostObject":
         raise NotImplemented("Uploads by form are not implemented.")
     if operation.name == "ListBuckets":
-        return _or_denied(not identity.anonymous, frozenset({ref}))
+        return _or_denied(_lists_somewhere(identity), frozenset({ref}))
     if identity.anonymous:
         return _or_denied(public(operation, ref, anonymous), frozenset({ref}))
     if operation.name == "DeleteObjects":
         return _each(identity, asked)
     rights = {operation.right, *_further(operation, asked.headers)}
-    name = None if operation.name in NAMELESS else ref.key or asked.prefix
+    name = None if operation.name in NAMELESS else asked.prefix if operation.name in LISTINGS else ref.key
     fine = all(_allows(identity, right, ref, name) for right in rights)
     if asked.source is not None:
         fine = fine and allows(identity, Right.READ, asked.source)
@@ -73,6 +76,17 @@ def decide(identity: Identity, asked: Asked, anonymous: Anonymous = Anonymous())
 def allows(identity: Identity, right: Right, ref: ObjectRef) -> bool:
     """Whether the grants of a known identity give it a right on an object, or on a whole bucket."""
     return _allows(identity, right, ref, ref.key)
+
+
+def shows(identity: Identity, bucket: str) -> bool:
+    """Whether ListBuckets may name a bucket: whoever may list anything in it may know of it."""
+    return _allows(identity, Right.LIST, ObjectRef(bucket), None)
+
+
+def _lists_somewhere(identity: Identity) -> bool:
+    if identity.anonymous or identity.grants is None:
+        return not identity.anonymous
+    return any(Right.LIST in grant.allow for grant in identity.grants)
 
 
 def public(operation: Operation, ref: ObjectRef, anonymous: Anonymous) -> bool:

@@ -286,3 +286,23 @@ def test_a_list_of_buckets_that_is_none_is_not_shown(site, status, error):
     else:
         with pytest.raises(error):
             door(asked("GET", "/"))
+
+
+def test_a_list_of_buckets_names_those_in_which_one_may_list(site):
+    rows = b"<Bucket><Name>films</Name></Bucket><Bucket><Name>secret</Name></Bucket>"
+    listed = b"<ListAllMyBucketsResult><Buckets>%s</Buckets></ListAllMyBucketsResult>" % rows
+    door, origin, _ = site()
+    origin.script = [Response(status=200, body=listed, content_type="application/xml") for _ in range(2)]
+    desk = Identity(access_key="AK", account="desk", grants=(Grant(buckets=("films",), prefixes=("in/",), allow=("list",)),))
+    told = b"".join(door(asked("GET", "/", desk)).app_iter)
+    assert b"films" in told
+    assert b"secret" not in told
+    assert b"secret" in b"".join(door(asked("GET", "/")).app_iter)
+
+
+def test_of_the_anonymous_no_document_is_read(site):
+    door, origin, _ = site(anonymous_read="*", anonymous_list="*")
+    request = asked("POST", "/films?delete", None, b"<Delete>")
+    with pytest.raises(AccessDenied):
+        door(request)
+    assert (request.taken, origin.requests) == (0, [])

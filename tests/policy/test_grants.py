@@ -159,8 +159,25 @@ def test_even_with_grants_the_anonymous_are_anonymous():
     assert not grants.allows(Identity(grants=None), Right.READ, FILM)
 
 
-def test_anyone_known_lists_the_buckets_of_the_account():
-    assert may(NOBODY, "ListBuckets", ObjectRef())
+def test_buckets_are_listed_by_who_may_list_and_named_where_he_may():
+    assert may(OWNER, "ListBuckets", ObjectRef())
+    assert not may(NOBODY, "ListBuckets", ObjectRef())
+    assert not may(holding("read", "restore"), "ListBuckets", ObjectRef())
+    lister = holding("list", prefixes=("in/",))
+    assert may(lister, "ListBuckets", ObjectRef())
+    assert (grants.shows(lister, "films"), grants.shows(lister, "other"), grants.shows(OWNER, "other")) == (True, False, True)
+
+
+@pytest.mark.parametrize("operation", [o for o in ORDINARY if o.scope == "bucket" and o.right is Right.ADMIN], ids=str)
+def test_a_prefix_beside_an_operation_on_the_whole_bucket_gives_no_right(operation):
+    """``DELETE /films?prefix=in/`` is a DeleteBucket all the same."""
+    assert may(holding("admin", prefixes=("in/",)), operation.name, ObjectRef("films"), prefix="in/") is None
+
+
+@pytest.mark.parametrize("name", sorted(grants.LISTINGS))
+def test_a_listing_is_allowed_within_its_prefix(name):
+    assert may(holding("list", prefixes=("in/",)), name, ObjectRef("films"), prefix="in/x")
+    assert may(holding("list", prefixes=("in/",)), name, ObjectRef("films"), prefix="i") is None
 
 
 def test_uploads_by_form_are_refused_until_their_policy_is_read():
