@@ -151,7 +151,7 @@ def site(
             made.print_where()
         else:
             for process in reversed(made.processes.values()):
-                process.kill() if process.name == "redis" else process.stop()
+                process.kill()
             shutil.rmtree(home, ignore_errors=True)
 
 
