@@ -1,5 +1,6 @@
 """The ``Delete`` document: which objects a DeleteObjects names."""
 
+import re
 from typing import Any
 
 from s3shunt.model import ObjectRef
@@ -7,6 +8,7 @@ from s3shunt.protocol import addressing, xml
 from s3shunt.protocol.errors import MalformedXML
 
 MAX_OBJECTS = 1000
+_MARKUP = re.compile(rb"<!|<\?(?!xml\s)")
 _FACTS = {"Key", "VersionId", "ETag", "LastModifiedTime", "Size"}
 
 
@@ -14,13 +16,13 @@ def targets(document: bytes, bucket: ObjectRef) -> tuple[ObjectRef, ...]:
     """The objects in the order of the document, in ``bucket``; between one and 1000. Raises MalformedXML.
 
     Strict on purpose: what another reader might take for a further or a
-    different key is refused, comments included.
+    different key is refused: comments, CDATA and processing instructions split a text for some.
     """
     root = xml.read(document, "Delete")
     children = list(xml.children(root))
     found = tuple(_object(child, bucket) for child in children if xml.name(child) == "Object")
     known = all(xml.name(child) in ("Object", "Quiet") for child in children)
-    if b"<!--" in document or not known or not 1 <= len(found) <= MAX_OBJECTS:
+    if _MARKUP.search(document) or not known or not 1 <= len(found) <= MAX_OBJECTS:
         raise MalformedXML
     return found
 
