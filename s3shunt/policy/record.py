@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from s3shunt.model import STORE_IS_TRUTH, Entry, Facts, Intent, Job, ObjectRef, Policy, Recall, RecallState, State, Step, Swap
+from s3shunt.model import NULL, STORE_IS_TRUTH, Entry, Facts, Intent, Job, ObjectRef, Policy, Recall, RecallState, State, Step, Swap
 
 ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 SKEW = 60_000
@@ -297,9 +297,10 @@ def _discards(row: Entry, policies: Sequence[Policy], now: int) -> tuple[Job, ..
 
 
 def dedupe(entry: Entry) -> str:
-    """One live job of a kind for one generation of one version."""
+    """One live job of a kind for one generation of one version: no two of them share a text, whatever their keys hold."""
     ref = entry.ref
-    return f"{ref.account}\x1f{ref.bucket}\x1f{ref.key}\x1f{ref.version}\x1f{entry.generation}"
+    parts = (ref.account, ref.bucket, ref.key, ref.version or NULL, str(entry.generation))
+    return "\x1f".join(part.replace("%", "%25").replace("\x1f", "%1F") for part in parts)
 
 
 def name(ref: ObjectRef) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from s3shunt.model import Entry, Facts, Intent, ObjectRef, Place, Policy, Recall, State, Swap
 from s3shunt.policy import record, transitions
@@ -165,6 +167,18 @@ def test_a_sweep_never_deletes(state, seen, left):
 @pytest.mark.parametrize("state", list(State))
 def test_a_bucket_is_not_empty_while_something_of_it_is_not_just_a_hint(state):
     assert record.live(entry(state)) == (state not in (S.ONLINE, S.ARCHIVING, S.DELETED))
+
+
+WORDS = st.text(st.sampled_from("a1%F\x1f"), max_size=6)
+
+
+@given(st.tuples(WORDS, WORDS, WORDS, WORDS), st.tuples(WORDS, WORDS, WORDS, WORDS))
+@example(("", "films", "a\x1fnull", "1"), ("", "films", "a", "null\x1f1"))
+@example(("", "films", "a%1Fb", "1"), ("", "films", "a\x1fb", "1"))
+def test_two_versions_never_share_a_job(one, other):
+    """A separator in a key, or its escape, must not let one object's job stand for another's."""
+    names = [record.dedupe(Entry(ref=ObjectRef(b, k, v or "null", a), generation=1)) for a, b, k, v in (one, other)]
+    assert (names[0] == names[1]) == ((*one[:3], one[3] or "null") == (*other[:3], other[3] or "null"))
 
 
 def test_a_ref_goes_through_a_payload_unchanged():
