@@ -36,8 +36,8 @@ def authority(target: str) -> str:
 
 
 def decode(text: str) -> str:
-    """Percent-decoded text. Raises InvalidURI for a stray '%' or what is not UTF-8."""
-    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
+    """Percent-decoded text. Raises InvalidURI for a stray '%', for what is not UTF-8, and for NUL, which no database keeps."""
+    if re.search(r"%(?![0-9A-Fa-f]{2})|%00|\x00", text):
         raise InvalidURI
     try:
         return unquote_to_bytes(text).decode("utf-8")

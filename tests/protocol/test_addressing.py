@@ -86,3 +86,12 @@ def test_a_bucket_of_its_own_host_leaves_the_whole_path_to_the_key():
 )
 def test_only_an_absolute_form_names_an_authority(target, authority):
     assert addressing.authority(target) == authority
+
+
+@pytest.mark.parametrize("query", ["versionId=%00", "uploadId=a%00b", "%00=a", "prefix=a\x00", "X-Amz-Credential=AK%00/20200101"])
+def test_no_parameter_holds_a_nul(query):
+    """PostgreSQL refuses it in a text, wherever it may be looked for."""
+    with pytest.raises(InvalidURI):
+        addressing.query(query)
+    with pytest.raises(InvalidURI):
+        addressing.copy_source("films/a?versionId=%00")
