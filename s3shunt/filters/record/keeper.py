@@ -81,18 +81,20 @@ class Keeper:
         step = self.commit(decide)
         return step.opened[0] if step is not None else None
 
-    def finish(self, intent: Intent, written: Written) -> None:
-        """Raises Lapsed."""
+    def finish(self, intent: Intent, written: Written, revision: int) -> bool:
+        """False when the row moved since the store was asked. Raises Lapsed."""
 
-        def decide() -> Step | Wait:
+        def decide() -> Step | Wait | None:
             row = self._counted(intent)
+            if row.revision != revision:
+                return None
             own = self.catalog.find_truth(written.ref) if row.ref != written.ref else None
             if own is not None:
                 return record.beside(row, own, intent, written, self.house.policies)
             current = self.catalog.find_truth(replace(written.ref, version=None))
             return record.finish(row, intent, written, self.house.policies, recall=self.recall(row), current=current)
 
-        self.commit(decide)
+        return self.commit(decide) is not None
 
     def amend(self, intent: Intent, seen: Facts | None) -> None:
         """Tags, ACL or lock were changed in the store: what we know of them follows. Raises Lapsed."""

@@ -8,13 +8,16 @@ from s3shunt.model import NULL, STORE_IS_TRUTH, Facts, Intent, ObjectRef, State,
 from s3shunt.policy.placement import asked_class, external_id, tracked
 from s3shunt.policy.record import Written
 from s3shunt.protocol import conditions, entity, multipart
-from s3shunt.protocol.errors import ConditionalRequestConflict, PreconditionFailed, S3Error, ServiceUnavailable
+from s3shunt.protocol.errors import ConditionalRequestConflict, PreconditionFailed, S3Error, ServiceUnavailable, SlowDown
 from s3shunt.protocol.operations import Body
 from s3shunt.wsgi import Handler, Request, Response, taken
 
 CONDITIONS = ("if-match", "if-none-match")
 UNSURE = frozenset({"InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout"})
 """Errors in a document after which the write may have happened all the same."""
+
+
+TRIES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,29 +102,40 @@ class Writes:
 
     def _finished(self, plan: Plan, intent: Intent, result: Result) -> None:
         try:
-            self._settle(plan, intent, result, *self._seen(plan, result))
+            self._settle(plan, intent, result)
         except Lapsed:
             self._late(plan, result)
 
     def _late(self, plan: Plan, result: Result) -> None:
         """The row was not ours while we wrote: it counts only if the store still holds something. Raises ServiceUnavailable."""
         intent = self.keeper.begin(plan)
-        seen, latest = self._seen(plan, result)
-        if seen is None:
-            self.keeper.abandon(intent)
-            raise ServiceUnavailable("The object was removed while it was written. Try again.", retry_after=1)
         try:
-            self._settle(plan, intent, result, seen, latest)
+            self._settle(plan, intent, result)
         except Lapsed:
             raise ServiceUnavailable(retry_after=1) from None
 
-    def _settle(self, plan: Plan, intent: Intent, result: Result, seen: Facts | None, latest: bool) -> None:  # noqa: FBT001  # as ``_seen`` gives them
-        """What the store holds by now may be another's write, who will tell of it."""
-        if seen is None or (result.etag and not entity.same(seen.etag, result.etag)):
-            if not self.keeper.abandon(intent):
+    def _settle(self, plan: Plan, intent: Intent, result: Result) -> None:
+        """The row is read, then the store is asked, then the row is changed if it still stands: so nobody's class gets on another's bytes.
+
+        What the store holds by now may be another's write, who will tell of it. Raises Lapsed, and ServiceUnavailable for what is gone.
+        """
+        for _ in range(TRIES):
+            row = self.keeper.row(intent.ref)
+            seen, latest = self._seen(plan, result)
+            if seen is None or (result.etag and not entity.same(seen.etag, result.etag)):
+                if not self.keeper.abandon(intent):
+                    raise Lapsed
+                if seen is None:
+                    raise ServiceUnavailable("The object was removed while it was written. Try again.", retry_after=1)
+                return
+            if row is None:
                 raise Lapsed
-            return
-        written = Written(
+            if self.keeper.finish(intent, self._written(plan, result, seen, latest=latest), row.revision):
+                return
+        raise SlowDown(retry_after=1)
+
+    def _written(self, plan: Plan, result: Result, seen: Facts, *, latest: bool) -> Written:
+        return Written(
             ref=self._version(plan, result),
             facts=seen,
             storage_class=plan.storage_class or "STANDARD",
@@ -129,7 +143,6 @@ class Writes:
             now=self.keeper.now,
             latest=latest,
         )
-        self.keeper.finish(intent, written)
 
     def _seen(self, plan: Plan, result: Result) -> tuple[Facts | None, bool]:
         """The version that was written, and whether the store holds nothing newer."""
