@@ -259,7 +259,8 @@ def key(world: World) -> object:
     locals_ = tuple(_local(local, revisions) for local in world.locals)
     intents = tuple((i.id, i.ref.version, i.generation, owner, i.before and _row(i.before)) for i, owner in world.intents)
     recall = world.recall and (world.recall.state, world.recall.id, world.recall.place, world.recall.generation, world.recall.request_id)
-    return (rows, locals_, intents, recall, *world[1:4], *world[6:9], *world[10:13], _result(world.late, revisions), *world[14:17], world.wrong)
+    late = _result(world.late, revisions)
+    return (rows, locals_, intents, recall, *world[1:4], *world[6:9], *world[10:13], late, *world[14:17], world.wrong)
 
 
 def _row(row: Entry) -> object:
