@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+
 from s3shunt.model import Entry, Facts, Interest, ObjectRef, Policy, State
 from s3shunt.policy import archive as steps
 from s3shunt.policy.archive import Hold, Use

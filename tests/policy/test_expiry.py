@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from s3shunt.model import Entry, Facts, Interest, ObjectRef, Place, State
 from s3shunt.policy import expiry
 from s3shunt.policy.archive import Hold

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+
 from s3shunt.model import Entry, Facts, Interest, ObjectRef, Place, Recall, RecallState, State
 from s3shunt.policy import recall as steps
 from s3shunt.policy.archive import Hold, Use
@@ -40,7 +41,7 @@ def test_the_archive_is_asked_only_for_what_waits():
 
 
 def test_a_place_is_named_by_recall_generation_and_lander():
-    assert PLACE == Place("landing", "r/2/me")
+    assert Place("landing", "r/2/me") == PLACE
 
 
 @pytest.mark.parametrize(

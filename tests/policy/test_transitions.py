@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from s3shunt.model import Entry, ObjectRef, State, Swap
 from s3shunt.policy import transitions
 from s3shunt.policy.transitions import GRAPH, IllegalTransition, check
