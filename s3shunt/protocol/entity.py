@@ -7,6 +7,7 @@ from email.utils import formatdate
 from s3shunt.model import NULL, Facts, ObjectRef
 from s3shunt.protocol import conditions, ranges
 from s3shunt.protocol.errors import InvalidArgument, InvalidPartNumber, InvalidRequest, NotImplemented, PreconditionFailed
+from s3shunt.protocol.headers import fit
 
 Fields = list[tuple[str, str]]
 
@@ -29,14 +30,14 @@ class Answer:
 
 
 def answer(facts: Facts, ref: ObjectRef, headers: Mapping[str, str], parameters: Mapping[str, str]) -> Answer:
-    """Conditions first, then part or range. Raises PreconditionFailed, InvalidRange, InvalidPartNumber, InvalidRequest."""
+    """Conditions first, then part or range. Raises PreconditionFailed, InvalidRange, InvalidPartNumber, InvalidRequest, InvalidArgument."""
     known = described(facts, ref)
     judged = conditions.judge(headers, facts.etag, facts.last_modified)
     if judged == 412:
         raise PreconditionFailed(Condition="If-Match" if "if-match" in headers else "If-Unmodified-Since")
     if judged == 304:
         return Answer(304, [(name, known[name]) for name in _KEPT_BY_304 if name in known])
-    known |= {OVERRIDES[name]: value for name, value in parameters.items() if name in OVERRIDES}
+    known |= _overridden(parameters)
     part = parameters.get("partNumber")
     if part is not None and "range" in headers:
         raise InvalidRequest("Cannot specify both Range header and partNumber query parameter.")
@@ -46,6 +47,15 @@ def answer(facts: Facts, ref: ObjectRef, headers: Mapping[str, str], parameters:
     if part is not None and facts.parts:
         known["x-amz-mp-parts-count"] = str(len(facts.parts))
     return _cut(known, facts.size, found)
+
+
+def _overridden(parameters: Mapping[str, str]) -> dict[str, str]:
+    """What the reader wants some headers to say, as it goes on the wire. Raises InvalidArgument for what is not one line."""
+    asked = {name: value.encode().decode("latin-1") for name, value in parameters.items() if name in OVERRIDES}
+    for name, value in asked.items():
+        if not fit(value):
+            raise InvalidArgument("Header value cannot be represented using ISO-8859-1.", ArgumentName=name)
+    return {OVERRIDES[name]: value for name, value in asked.items()}
 
 
 def described(facts: Facts, ref: ObjectRef) -> dict[str, str]:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3shunt.model import Facts, ObjectRef
-from s3shunt.protocol.entity import answer, described, quoted, same
+from s3shunt.protocol.entity import OVERRIDES, answer, described, quoted, same
 from s3shunt.protocol.errors import InvalidArgument, InvalidPartNumber, InvalidRange, InvalidRequest, NotImplemented, PreconditionFailed
 
 REF = ObjectRef("b", "k", "null")
@@ -112,3 +112,15 @@ def test_etags_are_quoted_once_and_compared_without():
     assert quoted("e") == quoted('"e"') == '"e"'
     assert same("e", '"e"')
     assert not same("e", "f")
+
+
+@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: x", "a\nb", "\r", "a\x00", "a\x7f", "\x1b[2J"])
+@pytest.mark.parametrize("name", sorted(OVERRIDES))
+def test_a_header_asked_for_is_one_line_or_refused(name, value):
+    with pytest.raises(InvalidArgument):
+        asked(parameters={name: value})
+
+
+def test_a_header_asked_for_goes_out_in_utf8():
+    told = dict(asked(parameters={"response-content-disposition": "é €"}).headers)["content-disposition"]
+    assert told.encode("latin-1").decode() == "é €"
