@@ -4,15 +4,17 @@ A request without a decision of ``grants``, or with one about something else, is
 path goes out from the decided bucket, key and version alone; of query and headers only what S3
 knows goes on (``protocol/headers``), each query parameter once. It is signed as the caller's
 account: with the store key of his key record, or with the account's in
-``[store:NAME] credentials``. An archive class is never sent. A copy source is written anew from
-the decided one.
+``[store:NAME] credentials``. An archive class is never sent: ``record`` keeps it and takes it off,
+and one that comes this far is InvalidStorageClass, for nobody would archive the object. A copy
+source is written anew from the decided one.
 
 Bodies stream both ways; nothing is read before the checks are done, so a refused upload never
 gets its ``100 Continue``. Uploads go on with their length and ``UNSIGNED-PAYLOAD``, once they are
 verified to the last byte: a body that is cut or wrong cuts the upload. One of unknown length
 (``Transfer-Encoding: chunked`` without ``x-amz-decoded-content-length``) is first kept, up to
 ``spool`` bytes in memory and up to ``spool_limit`` in a file under ``state``; beyond
-that it is refused with MissingContentLength.
+that it is refused with MissingContentLength. All such uploads together may take ``spool_total``;
+while that is full they are told SlowDown at once.
 
 The store's answers go back as they are, its 5xx too, under our request id. A store that cannot
 be reached, breaks off before the first byte of its answer, redirects, or does not accept our
@@ -30,8 +32,9 @@ It ends a pipeline, behind ``grants``.
 import logging
 import re
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
@@ -44,7 +47,15 @@ from s3shunt.connect import House
 from s3shunt.context import Decision
 from s3shunt.model import Identity, ObjectRef
 from s3shunt.protocol import addressing, delete, headers, operations, sigv4
-from s3shunt.protocol.errors import AccessDenied, IncompleteBody, InvalidRequest, MissingContentLength, ServiceUnavailable
+from s3shunt.protocol.errors import (
+    AccessDenied,
+    IncompleteBody,
+    InvalidRequest,
+    InvalidStorageClass,
+    MissingContentLength,
+    ServiceUnavailable,
+    SlowDown,
+)
 from s3shunt.protocol.operations import Body
 from s3shunt.relay import Answer, AnswerBody, Head, Limits, Relay
 from s3shunt.wsgi import Request, Response, document
@@ -52,6 +63,9 @@ from s3shunt.wsgi import Request, Response, document
 log = logging.getLogger(__name__)
 
 FORWARDED = (operations.SUBRESOURCES | operations.PARAMETERS) - {"versionId", "x-id"}
+CLASSED = ("PutObject", "CopyObject", "CreateMultipartUpload")
+"""Operations in which a storage class means something."""
+
 OUR_FAULT = re.compile(rb"<Code>(SignatureDoesNotMatch|InvalidAccessKeyId|AuthorizationHeaderMalformed|RequestTimeTooSkewed)</Code>")
 """What a store says when our own credential or clock is wrong; no client can mend that."""
 
@@ -66,12 +80,14 @@ class Options:
     cafile: Path | None = option(config.path, "", help="Certificates to check the store's TLS certificate with; empty: the system's.")
     spool: int = option(size, "1M", help="Up to how many bytes an upload of unknown length is kept in memory.")
     spool_limit: int = option(size, "1G", help="Up to how many bytes an upload of unknown length is taken at all.")
+    spool_total: int = option(size, "16G", help="Up to how many bytes all of those may take at a time, in each process.")
 
 
 class Proxy:
     def __init__(self, options: Options, house: House) -> None:
         self.options = options
         self.house = house
+        self.spool = Spool(options, house.state / "spool")
         self.upstream = house.upstream(options.store)
         limits = Limits(connect=options.connect, response=options.response, gap=options.gap, connections=options.connections)
         cafile = str(options.cafile) if options.cafile else None
@@ -79,16 +95,18 @@ class Proxy:
 
     def __call__(self, request: Request) -> Response:
         decision = decided(request)
+        _no_archive_class(request)
         fields = [*headers.to_store(request.fields.items()), *_copy_source(request)]
         query = _query(request, decision)
-        length, payload, body = self._body(request)
-        if request.method in ("PUT", "POST"):
-            fields.append(("content-length", str(length)))
-        head = relay.sign(
-            Head(request.method, path(request.ref), fields, length), query, host=self.relay.host, region=self.upstream.region,
-            credential=self._credential(decision.identity), now=self.house.clock.now(), payload=payload,
-        )  # fmt: skip
-        answer = self.relay.send(head, body, retry=request.operation.retry)
+        with ExitStack() as kept:
+            length, payload, body = self._body(request, kept)
+            if request.method in ("PUT", "POST"):
+                fields.append(("content-length", str(length)))
+            head = relay.sign(
+                Head(request.method, path(request.ref), fields, length), query, host=self.relay.host, region=self.upstream.region,
+                credential=self._credential(decision.identity), now=self.house.clock.now(), payload=payload,
+            )  # fmt: skip
+            answer = self.relay.send(head, body, retry=request.operation.retry)
         request.context.upstream_status, request.context.upstream_attempts = answer.status, answer.attempts
         return _answered(answer)
 
@@ -97,7 +115,7 @@ class Proxy:
             return identity.store_access_key, identity.store_secret_key
         return self.upstream.credential(identity.account)
 
-    def _body(self, request: Request) -> tuple[int, str, Iterable[bytes]]:
+    def _body(self, request: Request, kept: ExitStack) -> tuple[int, str, Iterable[bytes]]:
         """Length, payload hash for the signature, and the bytes."""
         kind = request.operation.body
         if kind is Body.NONE:
@@ -107,24 +125,63 @@ class Proxy:
             return len(data), sha256(data).hexdigest(), [data] if data else []
         body = request.input
         if body.length is None:
-            length, kept = self._spooled(body)
-            return length, sigv4.UNSIGNED, kept
+            length, pieces = self.spool.keep(body, kept)
+            return length, sigv4.UNSIGNED, pieces
         if body.length == 0:
             return 0, sigv4.EMPTY_SHA256, list(body)  # reading nothing verifies it, before the head goes out
         return body.length, sigv4.UNSIGNED, _opened(body)
 
-    def _spooled(self, body: wsgi.Body) -> tuple[int, Iterator[bytes]]:
-        """A body of unknown length, kept until its length is known and it is verified."""
-        folder = self.house.state / "spool"
-        folder.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as kept:
-            file = kept.enter_context(tempfile.SpooledTemporaryFile(max_size=self.options.spool, dir=str(folder)))
-            for data in body:
-                if file.tell() + len(data) > self.options.spool_limit:
-                    raise MissingContentLength
-                green.offload(file.write, data)
-            kept.pop_all()
-        return file.tell(), _unspooled(file)
+
+class Spool:
+    """Uploads of unknown length, each kept until it is whole and verified, all of them within one limit."""
+
+    def __init__(self, options: Options, folder: Path) -> None:
+        self.options = options
+        self.folder = folder
+        self.total = 0
+        self._lock = threading.Lock()  # never held over I/O
+
+    def keep(self, body: wsgi.Body, kept: ExitStack) -> tuple[int, Iterator[bytes]]:
+        """Its length and its bytes, which are there until ``kept`` is closed. Raises MissingContentLength, SlowDown."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = kept.enter_context(tempfile.SpooledTemporaryFile(max_size=self.options.spool, dir=str(self.folder)))  # noqa: SIM115
+        taken = kept.enter_context(self._room())
+        for data in body:
+            if taken.size + len(data) > self.options.spool_limit:
+                raise MissingContentLength
+            self._take(taken, len(data))
+            green.offload(_write, file, data)
+        file.seek(0)
+        return taken.size, _unspooled(file)
+
+    @contextmanager
+    def _room(self) -> Iterator["Room"]:
+        room = Room()
+        try:
+            yield room
+        finally:
+            self._take(room, -room.size)
+
+    def _take(self, room: "Room", size: int) -> None:
+        with self._lock:
+            if self.total + size > self.options.spool_total:
+                raise SlowDown(retry_after=5)
+            self.total += size
+            room.size += size
+
+
+@dataclass
+class Room:
+    """What one upload takes of the spool."""
+
+    size: int = 0
+
+
+def _write(file: IO[bytes], data: bytes) -> None:
+    try:
+        file.write(data)
+    except OSError as error:  # the disk is full
+        raise SlowDown(retry_after=5) from error
 
 
 def _opened(body: Iterable[bytes]) -> Iterable[bytes]:
@@ -134,10 +191,15 @@ def _opened(body: Iterable[bytes]) -> Iterable[bytes]:
 
 
 def _unspooled(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
-        file.seek(0)
-        while data := green.offload(file.read, wsgi.Body.CHUNK):
-            yield data
+    while data := green.offload(file.read, wsgi.Body.CHUNK):
+        yield data
+
+
+def _no_archive_class(request: Request) -> None:
+    """Who asks for one is told when nobody kept it: else the object would stay where it is, and he would not know."""
+    asked = request.fields.get("x-amz-storage-class", "")
+    if request.operation.name in CLASSED and asked.strip().upper() in headers.ARCHIVE_CLASSES:
+        raise InvalidStorageClass(StorageClassRequested=asked)
 
 
 def decided(request: Request) -> Decision:

@@ -1,5 +1,6 @@
 """Where the corridor ends, against a store on a socket that does as told."""
 
+from contextlib import ExitStack
 from hashlib import sha256
 
 import pytest
@@ -134,12 +135,23 @@ def test_the_service_itself_is_asked_for_buckets(site, store):
 
 
 def test_an_upload_is_streamed_with_its_length_and_unsigned(site, store):
-    assert site("PUT", "/films/a", BIG, content_encoding="aws-chunked,gzip", x_amz_storage_class="GLACIER").status == 200
+    assert site("PUT", "/films/a", BIG, content_encoding="aws-chunked,gzip").status == 200
     got = store.requests[0]
     assert (got.body, got.fields["content-length"]) == (BIG, str(len(BIG)))
     assert got.fields["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
     assert got.fields["content-encoding"] == "gzip"
-    assert "x-amz-storage-class" not in got.fields
+
+
+@pytest.mark.parametrize("name", ["GLACIER", "DEEP_ARCHIVE", "glacier", " GLACIER "])
+@pytest.mark.parametrize(("method", "target"), [("PUT", "/films/a"), ("POST", "/films/a?uploads")])
+def test_an_archive_class_that_nobody_kept_is_refused_and_never_dropped(site, store, method, target, name):
+    assert site(method, target, x_amz_storage_class=name).code == "InvalidStorageClass"
+    assert not store.requests
+
+
+def test_a_part_has_no_class_of_its_own(site, store):
+    assert site("PUT", "/films/a?partNumber=1&uploadId=u", b"x", x_amz_storage_class="GLACIER").status == 200
+    assert "x-amz-storage-class" not in store.requests[0].fields
 
 
 def test_an_empty_upload_has_a_length_too(site, store):
@@ -262,6 +274,30 @@ def test_an_upload_of_unknown_length_has_a_limit(tmp_path, store):
     answer = site("PUT", "/films/a", BIG, transfer_encoding="chunked")
     assert (answer.status, answer.code, answer.headers["connection"]) == (411, "MissingContentLength", "close")
     assert not store.requests
+
+
+def test_all_uploads_of_unknown_length_together_have_a_limit(tmp_path, store):
+    site = Site(tmp_path, store, spool_total=str(len(BIG) + 10))
+
+    def meanwhile(body):
+        yield b"x" * 11
+        site.second = site("PUT", "/films/b", BIG, transfer_encoding="chunked")
+        yield b"y"
+
+    first = site.proxy.spool
+    with ExitStack() as kept:
+        length, pieces = first.keep(meanwhile(None), kept)
+        assert (length, b"".join(pieces), first.total) == (12, b"x" * 11 + b"y", 12)
+    assert (site.second.status, site.second.code, site.second.headers["retry-after"]) == (503, "SlowDown", "5")
+    assert (first.total, store.requests) == (0, [])
+    assert site("PUT", "/films/c", BIG, transfer_encoding="chunked").status == 200
+
+
+@pytest.mark.parametrize("answers", [[], [Reply(raw=b"")]])
+def test_room_for_an_upload_is_given_back_however_it_ends(site, store, answers):
+    store.script += answers
+    site("PUT", "/films/a", BIG, transfer_encoding="chunked")
+    assert site.proxy.spool.total == 0
 
 
 @pytest.mark.parametrize("chunked", [False, True])
