@@ -84,7 +84,11 @@ setup(
         ],
         "s3shunt.evictors": ["swift = s3shunt.stores.swift:SwiftEvictor"],
         "s3shunt.hosts": ["swift = s3shunt.swift.info:register"],
-        "s3shunt.archives": ["tape = s3shunt.archives.tape:TapeArchive"],
+        "s3shunt.archives": [
+            "tape = s3shunt.archives.tape:TapeArchive",
+            "mediahaven+http = s3shunt.archives.mediahaven:MediaHavenArchive",
+            "mediahaven+https = s3shunt.archives.mediahaven:MediaHavenArchive",
+        ],
         "s3shunt.jobs": [f"{name} = s3shunt.jobs.{name}:factory" for name in JOBS],
     },
 )

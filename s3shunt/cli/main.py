@@ -20,6 +20,7 @@ WORDS = {
     "restore": "restore:restore",
     "recall": "recall:recall",
     "keys": "keys:keys",
+    "stand-in": "standin:standin",
 }
 
 
