@@ -111,3 +111,10 @@ def test_use_is_what_all_buckets_hold(real, shared):
     assert store.usage() == (before, 10**12)
     clock.later(300_000)
     assert store.usage() == (before + 5, 10**12)
+
+
+def test_a_landing_place_that_nothing_landed_in_is_empty(real):
+    bucket = f"landing-{uuid.uuid4().hex[:8]}"
+    landing = S3Store(Options(url=f"s3+{real.endpoint}", credentials=real.credentials, bucket=bucket), SimpleNamespace(clock=HandClock()))
+    assert landing.list(bucket) == []
+    assert landing.list("") == []

@@ -236,6 +236,8 @@ class S3Store:
         self, bucket: str, *, prefix: str = "", after: str = "", limit: int = 1000, account: str = ""
     ) -> list[tuple[str, Facts]]:
         at = self._placed(ObjectRef(bucket, account=account))
+        if at.bucket == self.options.bucket:
+            self._ensure()
         found: list[tuple[str, Facts]] = []
         with translated():
             while len(found) < limit:
@@ -255,11 +257,12 @@ class S3Store:
         if self.options.bucket is None or self._ensured:
             return
         asking = self._client(ObjectRef())
-        try:
-            asking.head_bucket(Bucket=self.options.bucket)
-        except ClientError:
-            with suppress(BucketAlreadyOwnedByYou, BucketAlreadyExists), translated():
-                asking.create_bucket(Bucket=self.options.bucket)
+        with translated():
+            try:
+                asking.head_bucket(Bucket=self.options.bucket)
+            except ClientError:
+                with suppress(BucketAlreadyOwnedByYou, BucketAlreadyExists), translated():
+                    asking.create_bucket(Bucket=self.options.bucket)
         self._ensured = True
 
     def _placed(self, ref: ObjectRef) -> ObjectRef:
