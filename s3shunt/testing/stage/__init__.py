@@ -15,7 +15,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -100,15 +100,16 @@ class Site:
     def row(self, bucket: str, key: str) -> Entry | None:
         return self.house.truth().find(self.ref(bucket, key))
 
-    def reach(self, state: State, bucket: str, *keys: str, seconds: float = 60) -> None:
-        """Return when all of the keys are in ``state``. Raises NotInTime with the states they are in."""
+    def reach(self, state: State | Collection[State], bucket: str, *keys: str, seconds: float = 60) -> None:
+        """Return when all of the keys are in ``state``, or one of several. Raises NotInTime with the states they are in."""
+        wanted = {state} if isinstance(state, State) else set(state)
 
         def others() -> list[str]:
             rows = [(key, self.row(bucket, key)) for key in keys]
-            return [f"{key}: {row.state if row else None} {row.reason if row else ''}" for key, row in rows if row is None or row.state is not state]
+            return [f"{key}: {row.state} {row.reason}" if row else key for key, row in rows if row is None or row.state not in wanted]
 
         try:
-            until(f"{state}", lambda: not others(), seconds)
+            until(f"{' or '.join(sorted(wanted))}", lambda: not others(), seconds)
         except NotInTime as error:
             raise NotInTime(f"{error}, but {others()}") from None
 
