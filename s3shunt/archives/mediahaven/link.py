@@ -20,7 +20,6 @@ from s3shunt.clock import Clock
 from s3shunt.protocol import errors
 from s3shunt.protocol.errors import S3Error, ServiceUnavailable, SlowDown
 
-CAP = 32 << 20
 JSON = "application/json"
 SECTIONS = "application/vnd.mediahaven.v2+json"
 
@@ -67,6 +66,9 @@ class Answer:
 class Wire:
     """One HTTP exchange at a time and thread. Knows no proxies, follows no redirects, believes no unknown certificate."""
 
+    cap = 32 << 20
+    """Bytes of an answer."""
+
     def __init__(self, times: Times, clock: Clock, ca_file: str | None) -> None:
         self.times, self.clock = times, clock
         self._ca_file = ca_file
@@ -111,7 +113,7 @@ class Wire:
         kept = bytearray()
         while chunk := raw.read1(1 << 16, decode_content=True):
             kept += chunk
-            if len(kept) > CAP or self.clock.monotonic() > end:
+            if len(kept) > self.cap or self.clock.monotonic() > end:
                 raise ServiceUnavailable("MediaHaven's answer has no end.")
         return bytes(kept)
 

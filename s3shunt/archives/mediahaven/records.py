@@ -43,8 +43,8 @@ def results(payload: Any) -> tuple[list[Record], int]:
     told = payload if isinstance(payload, Mapping) else {}
     rows = _first(told, "Results", "MediaDataList", "mediaDataList") or []
     total = _first(told, "TotalNrOfResults", "totalNrOfResults")
-    found = [record(row) for row in rows if isinstance(row, Mapping)]
-    return [one for one in found if one.id], total if isinstance(total, int) else len(found)
+    found = [one for row in rows if isinstance(row, Mapping) and (one := record(row)).id]
+    return found, total if isinstance(total, int) else len(found)
 
 
 def record(told: Mapping[str, Any]) -> Record:
