@@ -83,7 +83,7 @@ class SigV4:
     def __call__(self, request: Request) -> Response:
         if not request.target.isascii():
             raise InvalidURI
-        headers = headers_of(request.environ)
+        headers = request.fields.by_name()
         credential = presigned.claimed(request.query, headers)
         if credential is None:
             request.context.identity = ANONYMOUS
@@ -91,6 +91,8 @@ class SigV4:
             return self.forward(request)
         key = self._admit(request, headers, credential)
         request.context.identity = identity_of(key)
+        if credential.expires is not None:
+            lower(request, headers)
         guard(request, headers, credential.payload, lambda: chain_of(key, credential), self.options.min_chunk)
         return self.forward(request)
 
@@ -119,6 +121,15 @@ def verdict(credential: Credential, key: Key | None, request: Sent) -> Signature
     return None
 
 
+def lower(request: Request, headers: dict[str, str]) -> None:
+    """What a link has in its query in place of a header is a header from here on."""
+    added = presigned.hoisted(request.query, headers)
+    if added:
+        request.fields.update(added)
+        headers.update(added)
+        request.__dict__.pop("operation", None)
+
+
 def check_session(credential: Credential, key: Key, now: int) -> None:
     """Raises InvalidToken unless the session token is the key's, ExpiredToken when the pair's time is over."""
     if not sigv4.same(credential.token or "", key.session_token or ""):
@@ -141,18 +152,6 @@ def chain_of(key: Key, credential: Credential) -> chunked.Chain:
     """Chunk signatures begin behind the request's own."""
     signing_key = sigv4.signing_key(key.secret_key, credential.scope)
     return chunked.Chain(signing_key, credential.timestamp, credential.scope, credential.signature)
-
-
-@lru_cache(maxsize=4096)
-def header_name(variable: str) -> str:
-    """A header's lower-case name from its CGI variable; empty for what is no header."""
-    if variable in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        return variable.replace("_", "-").lower()
-    return variable[5:].replace("_", "-").lower() if variable.startswith("HTTP_") else ""
-
-
-def headers_of(environ: Mapping[str, Any]) -> dict[str, str]:
-    return {name: value for variable, value in environ.items() if (name := header_name(variable))}
 
 
 class KeyRing:

@@ -4,10 +4,12 @@ The seven parameters are AWS's (Authenticating Requests: Using Query
 Parameters). What is signed and how it is checked is in ``sigv4``.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from s3shunt.protocol.errors import AuthorizationQueryParametersError, InvalidArgument, InvalidRequest
+from s3shunt.protocol.headers import fit
 from s3shunt.protocol.sigv4 import (
     ALGORITHM,
     UNSIGNED,
@@ -32,6 +34,8 @@ SIGNATURE = "X-Amz-Signature"
 NEEDED = ("X-Amz-Algorithm", "X-Amz-Credential", SIGNATURE, "X-Amz-Date", "X-Amz-SignedHeaders", "X-Amz-Expires")
 OPTIONAL = ("X-Amz-Security-Token", "X-Amz-Content-Sha256")
 _MARKS = frozenset(name.lower() for name in NEEDED)
+_OWN = frozenset(name.lower() for name in (*NEEDED, *OPTIONAL))
+_HEADER = re.compile("x-amz-[a-z0-9-]+")
 
 
 def present(pairs: Pairs) -> bool:
@@ -66,6 +70,23 @@ def sent(credential: Credential, method: str, target: str, pairs: Pairs, headers
         query = "&".join([part for part in query.split("&") if not part.startswith(SIGNATURE + "=")])
         pairs = [pair for pair in pairs if pair[0] != SIGNATURE]
     return Sent(method, path, query, pairs, headers)
+
+
+def hoisted(pairs: Pairs, headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers that some SDKs sign into the query, by lower-case name: they mean what they mean in a header.
+
+    Raises InvalidRequest for one that is given twice or can be no header, InvalidArgument for a value that is not one line.
+    """
+    found: dict[str, str] = {}
+    for name, value in ((name.lower(), value) for name, value in pairs):
+        if not name.startswith("x-amz-") or name in _OWN:
+            continue
+        if name in found or name in headers or not _HEADER.fullmatch(name):
+            raise InvalidRequest(f"The parameter {name} is given twice, or is not the name of a header.")
+        found[name] = value.encode().decode("latin-1")
+        if not fit(found[name]):
+            raise InvalidArgument(f"The value of the parameter {name} is not valid.", ArgumentName=name)
+    return found
 
 
 def from_query(pairs: Pairs, headers: Mapping[str, str]) -> Credential:

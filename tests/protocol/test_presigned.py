@@ -123,3 +123,24 @@ def test_header_and_query_must_agree_on_hash_and_token():
         credential(url(session_token="a"), HEADERS | {"x-amz-security-token": "b"})
     headers = HEADERS | {"x-amz-content-sha256": sigv4.EMPTY_SHA256}
     assert verify(url(headers=headers), headers=headers).payload == sigv4.EMPTY_SHA256
+
+
+def test_headers_hoisted_into_the_query_are_headers():
+    pairs = [("X-Amz-Storage-Class", "GLACIER"), ("x-amz-meta-title", "é"), ("X-Amz-Date", DATE), ("x-id", "PutObject"), ("prefix", "")]
+    assert presigned.hoisted(pairs, HEADERS) == {"x-amz-storage-class": "GLACIER", "x-amz-meta-title": "é".encode().decode("latin-1")}
+    assert presigned.hoisted(addressing.query(url()), HEADERS) == {}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "headers", "error"),
+    [
+        ([("x-amz-acl", "private"), ("X-Amz-Acl", "public-read")], {}, InvalidRequest),
+        ([("x-amz-acl", "private")], {"x-amz-acl": "private"}, InvalidRequest),
+        ([("x-amz-meta-a_b", "1")], {}, InvalidRequest),
+        ([("x-amz-meta-a\n", "1")], {}, InvalidRequest),
+        ([("x-amz-meta-a", "1\r\nx: y")], {}, InvalidArgument),
+    ],
+)
+def test_what_can_be_no_header_is_not_hoisted(pairs, headers, error):
+    with pytest.raises(error):
+        presigned.hoisted(pairs, headers)
