@@ -3,6 +3,7 @@
 import random
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from threading import Event
 from urllib.parse import urlsplit
@@ -42,6 +43,16 @@ def films(place, bucket):
     for key in second:
         client.put_object(Bucket=bucket, Key=key, Body=known[key], StorageClass="GLACIER")
     return known
+
+
+@contextmanager
+def meanwhile():
+    """An event that is set at the end, however that comes."""
+    stop = Event()
+    try:
+        yield stop
+    finally:
+        stop.set()
 
 
 def ask(client, bucket, keys):
@@ -104,20 +115,18 @@ def test_a_worker_is_killed_every_second(place, bucket, films):
     asked, dice = Asked(place), random.Random(bucket)
     archived = [key for key in films if place.row(bucket, key).state is State.ARCHIVED]
     ask(place.s3(), bucket, archived)
-    stop = Event()
-    with ThreadPoolExecutor(1) as reader:
+    with ThreadPoolExecutor(1) as reader, meanwhile() as stop:
         wrong = reader.submit(reads_while, stop, place, bucket, films)
         for _ in range(ROUNDS):
             clock.wall.sleep(dice.uniform(0.9, 2.0))  # it takes half of the first second to start
             place.restart("work-1")
-        stop.set()
-        assert wrong.result() == []
+    assert wrong.result() == []
     in_order(place, bucket, films, asked)
 
 
 def test_redis_is_killed_and_emptied_at_any_moment(place, bucket, films):
-    asked, dice, stop = Asked(place), random.Random(bucket), Event()
-    with ThreadPoolExecutor(2) as pool:
+    asked, dice = Asked(place), random.Random(bucket)
+    with ThreadPoolExecutor(2) as pool, meanwhile() as stop:
         wrong = pool.submit(reads_while, stop, place, bucket, films)
         asking = pool.submit(ask, place.s3(), bucket, list(films)[: FILMS // 2])
         for number in range(ROUNDS):
@@ -129,8 +138,7 @@ def test_redis_is_killed_and_emptied_at_any_moment(place, bucket, films):
                 clock.wall.sleep(dice.uniform(0, 0.5))
                 place.start("redis")
         asking.result()
-        stop.set()
-        assert wrong.result() == []
+    assert wrong.result() == []
     in_order(place, bucket, films, asked)
 
 
@@ -143,14 +151,13 @@ def flush(place):
 
 def test_a_proxy_is_killed_during_uploads(place, bucket):
     place.s3().create_bucket(Bucket=bucket)
-    dice, stop = random.Random(bucket), Event()
-    with ThreadPoolExecutor(3) as writers:
+    dice = random.Random(bucket)
+    with ThreadPoolExecutor(3) as writers, meanwhile() as stop:
         told = [writers.submit(upload_until, stop, place, bucket, number) for number in range(3)]
         for _ in range(ROUNDS):
             clock.wall.sleep(dice.uniform(0.3, 1.0))
             place.restart(f"serve-{dice.choice((1, 2))}")
-        stop.set()
-        keys = {key: attempts for future in told for key, attempts in future.result().items()}
+    keys = {key: attempts for future in told for key, attempts in future.result().items()}
     acknowledged = [key for key, (_, done) in keys.items() if done is not None]
     assert len(acknowledged) > 8
     assert any(len(attempts) > 1 for attempts, _ in keys.values()), "no upload was hit: the test saw nothing"
