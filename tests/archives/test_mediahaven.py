@@ -603,7 +603,31 @@ def test_a_file_that_comes_after_nobody_wants_it_goes_too(haven):
     assert haven.house.store("main").list("exports") == []
     haven.later(3 * 24 * 60 * MINUTE + 1)
     haven.archive.status([])
-    assert list(haven.archive._book.ended()) == []
+    assert list(haven.archive._book.pages()) == []
+
+
+def test_what_a_failed_export_left_goes(haven):
+    haven.server.set(delivery={"*": "truncated"})
+    request = haven.ask(haven.put())
+    haven.later()
+    haven.told(request)
+    haven.later(15 * MINUTE)
+    assert haven.told(request).progress is Progress.FAILED
+    assert haven.house.store("main").list("exports") == []
+
+
+def test_what_a_failed_export_delivers_when_nobody_asks_any_more_goes(haven):
+    haven.server.set(outcome={"*": "failed"}, flip={"*": 60 * MINUTE})
+    request = haven.ask(haven.put())
+    haven.later()
+    haven.told(request)
+    haven.later(20 * MINUTE)
+    assert haven.told(request).progress is Progress.FAILED
+    haven.later(60 * MINUTE)
+    assert len(haven.house.store("main").list("exports")) == 1
+    haven.later(24 * 60 * MINUTE)
+    haven.archive.status([])
+    assert haven.house.store("main").list("exports") == []
 
 
 def test_a_request_that_is_not_ours_is_let_be(haven):

@@ -14,12 +14,11 @@ from dataclasses import replace
 from hashlib import md5, sha256
 from typing import Any
 
-from s3shunt.archives.mediahaven import exports, query, records
-from s3shunt.archives.mediahaven.book import Book
-from s3shunt.archives.mediahaven.credentials import Basic, Credential, Grant, Tokens, V1Grant, V2Grant, password
+from s3shunt.archives.mediahaven import entrance, exports, query, records
+from s3shunt.archives.mediahaven.book import Book, doomed
 from s3shunt.archives.mediahaven.delivery import Delivery, InDirectory, InStore, verified
 from s3shunt.archives.mediahaven.exports import LOST, REFUSED, Asked, Graces
-from s3shunt.archives.mediahaven.link import Link, NotTaken, Times, Wire
+from s3shunt.archives.mediahaven.link import Link, NotTaken
 from s3shunt.archives.mediahaven.names import Names
 from s3shunt.archives.mediahaven.options import Options, judge
 from s3shunt.archives.mediahaven.polling import Polling
@@ -29,8 +28,6 @@ from s3shunt.ports import Archive, Copy, Progress, Shredder, Status
 from s3shunt.protocol.errors import AccessDenied, IncompleteBody, NoSuchKey, ServiceUnavailable
 from s3shunt.protocol.lengths import exactly
 
-KEPT = 3 * 86_400_000
-"""How long the file of an export that nobody wants any more is looked for."""
 SWEEP = 600_000
 
 
@@ -43,7 +40,7 @@ class MediaHavenArchive:
         self.readback = "tag" if options.api == "2" else "destination"
         self._clock = house.clock
         self._home = house.state / "mediahaven" / sha256(f"{options.url} {options.username}".encode()).hexdigest()[:16]
-        self._link = _link(options, house.clock, self._home)
+        self._link = entrance.link(options, house.clock, self._home)
         self._names = Names(options, self._link)
         self._book = Book(self._home / "exports")
         self._delivery: Delivery = (
@@ -100,6 +97,7 @@ class MediaHavenArchive:
 
     def request_many(self, recalls: Sequence[Recall]) -> dict[str, str]:
         """The request of each recall, by its id: in version 2 all of a tier and day are one call."""
+        self._sweep()
         asked = {recall.id: self._looked(recall) for recall in recalls}
         fresh = [recall for recall in recalls if asked[recall.id] is None]
         batches: dict[tuple[str, str], list[Recall]] = {}
@@ -195,7 +193,17 @@ class MediaHavenArchive:
             failed=self.options.failed_grace, gone=self.options.gone_grace,
             delivery=self.options.delivery_grace, lost=self.options.lost_answer,
         )  # fmt: skip
-        return exports.verdict(state, percent, size=size, there=there, age=age, graces=graces)
+        told = exports.verdict(state, percent, size=size, there=there, age=age, graces=graces)
+        if told.progress in (Progress.FAILED, Progress.GONE):
+            self._failed(asked, page, unfit=there is not None and there != size)
+        return told
+
+    def _failed(self, asked: Asked, page: dict[str, Any], *, unfit: bool) -> None:
+        """The next attempt is another export; what this one left is no use to anybody."""
+        if unfit:
+            self._delivery.drop(asked.name)
+        if "failed" not in page:
+            self._book.put(asked.name, {**page, "failed": self._clock.now()})
 
     def _size(self, id_: str) -> int | None:
         """Of a record's bytes, which never change."""
@@ -243,10 +251,11 @@ class MediaHavenArchive:
             if now - self._swept < SWEEP:
                 return
             self._swept = now
-        for name, page in self._book.ended():
-            if page.get("late"):
+        for name, page in self._book.pages():
+            stray, old = doomed(page, now)
+            if stray:
                 self._delivery.drop(name)
-            if now - int(page["ended"]) > KEPT:
+            if old:
                 self._book.drop(name)
 
     def shredder(self) -> "MediaHavenShredder":
@@ -267,26 +276,6 @@ class MediaHavenShredder:
         except NotTaken as refused:
             if not isinstance(refused.error, NoSuchKey):
                 raise refused.error from None
-
-
-def _link(options: Options, clock: Any, home: Any) -> Link:
-    host = options.url.removeprefix("mediahaven+").rstrip("/")
-    base = f"{host}/mediahaven-rest-api/" + ("v2" if options.api == "2" else "resources")
-    wire = Wire(Times(options.connect_timeout, options.read_timeout, options.deadline), clock, options.ca_file)
-    secret = password(options.password_file)
-    credential: Credential
-    if options.api == "1" and options.auth == "basic":
-        credential = Basic(options.username, secret)
-    else:
-        credential = Tokens(home / "token", _grant(options, wire, base, host, secret), clock, 2 * options.deadline)
-    return Link(base, wire, credential, options.retries)
-
-
-def _grant(options: Options, wire: Wire, base: str, host: str, secret: str) -> Grant:
-    if options.api == "1":
-        return V1Grant(wire, base, options.username, secret)
-    client = (options.client_id or "", password(options.client_secret_file) if options.client_secret_file else "")
-    return V2Grant(wire, host, options.username, secret, client)
 
 
 _archive: type[Archive] = MediaHavenArchive

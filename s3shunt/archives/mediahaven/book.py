@@ -15,6 +15,10 @@ from typing import Any
 
 from s3shunt.protocol.errors import ServiceUnavailable
 
+DAY = 86_400_000
+KEPT = 3 * DAY
+"""How long the file of an export that nobody wants any more is looked for."""
+
 
 class Book:
     def __init__(self, root: Path) -> None:
@@ -35,12 +39,22 @@ class Book:
         with disk(), suppress(FileNotFoundError):
             (self._root / f"{name}.json").unlink()
 
-    def ended(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Exports that were cancelled or whose bytes were taken."""
+    def pages(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for path in sorted(self._root.glob("*.json")) if self._root.is_dir() else ():
-            page = self.get(path.stem)
-            if "ended" in page:
-                yield path.stem, page
+            yield path.stem, self.get(path.stem)
+
+
+def doomed(page: dict[str, Any], now: int) -> tuple[bool, bool]:
+    """Whether the file of an export is nobody's, and whether its page may be forgotten.
+
+    One that was cancelled may yet deliver; one that failed may yet be restarted,
+    and its file is then taken by the next attempt, if there is one.
+    """
+    ended, failed = page.get("ended"), page.get("failed")
+    if ended is not None:
+        return bool(page.get("late")), now - ended > KEPT
+    old = failed is not None and now - failed > DAY
+    return old, old or now - page.get("asked", now) > 10 * KEPT
 
 
 @contextmanager

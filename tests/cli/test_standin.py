@@ -1,0 +1,43 @@
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+import requests
+from click.testing import CliRunner
+
+from s3shunt.cli.main import cli
+
+
+@pytest.fixture
+def http():
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session
+
+
+def started(*arguments):
+    return subprocess.Popen([sys.executable, "-m", "s3shunt", "stand-in", "mediahaven", *arguments], stdout=subprocess.PIPE, text=True)
+
+
+def test_mediahaven_is_played_until_it_is_told_to_stop(tmp_path, http):
+    knobs = tmp_path / "knobs.json"
+    knobs.write_text(json.dumps({"threads": 3}))
+    for held in (1, 1):  # the second time from its state
+        with started("--knobs", str(knobs), "--state", str(tmp_path / "state")) as process:
+            word, _, told = process.stdout.readline().partition(" ")
+            control = json.loads(told)["control"]
+            assert word == "READY"
+            if not http.get(f"{control}state", timeout=5).json()["records"]:
+                http.post(f"{control}ingest", json={"bucket": "b", "key": "k", "body": ""}, timeout=5)
+            assert http.get(f"{control}state", timeout=5).json()["records"] == held
+            assert http.post(f"{control}knobs", json={}, timeout=5).json()["threads"] == 3
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+            assert process.stdout.read() == ""
+
+
+def test_it_says_what_it_can_play():
+    told = CliRunner().invoke(cli, ["stand-in", "--help"])
+    assert "mediahaven" in told.output
