@@ -14,13 +14,14 @@ per cent of the store, the verified objects that have waited longest go until L.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from s3shunt import config
 from s3shunt.config import option
 from s3shunt.model import NULL, Entry, Job, Policy, State
 from s3shunt.policy import archive as policy_of
+from s3shunt.policy.archive import Hold
 from s3shunt.policy.record import matches, ref_of
 from s3shunt.ports import Evict
 from s3shunt.work import Done, JobOptions, Later, Outcome, Task
@@ -28,6 +29,7 @@ from s3shunt.work import Done, JobOptions, Later, Outcome, Task
 log = logging.getLogger(__name__)
 
 PAGE = 1000
+TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -71,26 +73,32 @@ class EvictJob(Task):
         return Later(policy_of.wanted(row, now) or now + self.options.every)
 
     def _evict(self, row: Entry, policy: Policy) -> Outcome:
-        store, token = self.house.store(row.store), uuid4().hex
-        step = policy_of.evict(row, policy, self.hold(token), latest=self._latest(row))
+        store, hold = self.house.store(row.store), self.hold(uuid4().hex)
+        step = policy_of.evict(row, policy, hold)
         if step is None or not self.catalog.commit(step):
             return Later(self.clock.now())
+        if (row.ref.version != NULL or store.evict is Evict.VERSION) and not self._crowned(row, hold):
+            return Later(self.clock.now() + self.options.lease)
         seen = store.head(row.ref)
         if seen is not None and seen.fingerprint == row.facts.fingerprint:
             store.delete_exact(row.ref, row.facts.fingerprint)
             seen = store.head(row.ref)
         if seen is not None and seen.fingerprint == row.facts.fingerprint:
             return Later(self.clock.now() + self.options.lease, "the store did not delete it", failed=True)
-        self.change(row.ref, lambda row: policy_of.other(row, seen, policy, self.hold(token)))
+        self.change(row.ref, lambda row: policy_of.other(row, seen, policy, hold))
         return Done()
 
-    def _latest(self, row: Entry) -> bool:
-        """Whether the store, too, holds this version to be the current one."""
-        store, ref = self.house.store(row.store), row.ref
-        if ref.version == NULL and store.evict is not Evict.VERSION:
-            return True
-        seen = store.head(type(ref)(ref.bucket, ref.key, account=ref.account))
-        return seen is not None and seen.fingerprint == row.facts.fingerprint
+    def _crowned(self, row: Entry, hold: Hold) -> bool:
+        """Whether it stands in the catalog which version is current; False when a sweep took the row away."""
+        store, plain = self.house.store(row.store), replace(row.ref, version=None)
+        for _ in range(TRIES):
+            current = self.truth.find(plain)
+            seen = store.head(plain)
+            newest = seen is not None and seen.fingerprint == row.facts.fingerprint
+            step = policy_of.crown(self.truth.find(row.ref), current, hold, newest=newest)
+            if step is None or self.catalog.commit(step):
+                return step is not None
+        return False
 
     def _watermarks(self) -> None:
         usage = self.house.store(self.options.store).usage()

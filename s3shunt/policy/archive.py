@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 
-from s3shunt.model import Entry, Event, Facts, Job, ObjectRef, Policy, State, Step, Swap
+from s3shunt.model import NULL, STORE_IS_TRUTH, Entry, Event, Facts, Job, ObjectRef, Policy, State, Step, Swap
 from s3shunt.policy.record import ARCHIVE_CLASSES, archive_job, dedupe, name
 from s3shunt.ports import Copy
 from s3shunt.protocol.subresources import is_private
@@ -24,9 +24,13 @@ class Hold:
 
 
 def pin(row: Entry | None, ref: ObjectRef, seen: Facts, policy: Policy, hold: Hold) -> Step | None:
-    """Say what will be copied. A dead archiver's pin may be taken over once its lease has run out."""
+    """Say what will be copied. A dead archiver's pin may be taken over once its lease has run out.
+
+    Of a version nobody knew it is not said that it is current: a newer one may have been written since ``seen``.
+    """
     if row is None:
-        fresh = Entry(ref=ref, state=State.ARCHIVING, facts=seen, token=hold.token, lease=hold.lease, generation=1, archive=policy.archive)
+        known = Entry(ref=ref, state=State.ARCHIVING, facts=seen, generation=1, current=ref.version in (None, NULL))
+        fresh = replace(known, token=hold.token, lease=hold.lease, archive=policy.archive)
         return Step(swaps=(Swap(None, fresh),), jobs=(_orphan_job(fresh, hold.lease),))
     held = row.state is State.ARCHIVING and row.token != hold.token and (row.lease or 0) > hold.now
     if row.state not in (State.ONLINE, State.ARCHIVING) or held:
@@ -145,15 +149,26 @@ def evictable(row: Entry | None, policy: Policy, now: int) -> bool:
     return not row.writers and not row.facts.lock and row.copies >= policy.copies and wanted(row, now) is None
 
 
-def evict(row: Entry, policy: Policy, hold: Hold, *, latest: bool = True) -> Step | None:
-    """Take the row for a deletion from the store. While it is taken writers wait.
-
-    ``latest``: the store, too, holds this version to be the current one; it decides where versions are kept.
-    """
+def evict(row: Entry, policy: Policy, hold: Hold) -> Step | None:
+    """Take the row for a deletion from the store. While it is taken writers wait."""
     if not evictable(row, policy, hold.now):
         return None
-    taken = replace(row, state=State.EVICTING, current=row.current and latest, token=hold.token, lease=hold.lease, due=None)
+    taken = replace(row, state=State.EVICTING, token=hold.token, lease=hold.lease, due=None)
     return Step(swaps=(Swap(row, taken),), jobs=(sweep_job(taken, policy.name, hold.lease),))
+
+
+def crown(row: Entry | None, current: Entry | None, hold: Hold, *, newest: bool) -> Step | None:
+    """Before its bytes go, a version becomes the current one if it is: afterwards the store would show the one before it.
+
+    ``newest``: the store's newest is this version. It is asked after the row was taken, since when writers wait,
+    and after ``current``, the key's current row, was read; one that the store no longer holds stays current.
+    """
+    if row is None or row.state is not State.EVICTING or row.token != hold.token:
+        return None
+    rival = current if current is not None and current.ref != row.ref else None
+    rightful = newest and (rival is None or rival.state in STORE_IS_TRUTH)
+    passed = (Swap(rival, replace(rival, current=False)),) if rival is not None and rightful else ()
+    return Step(swaps=(*passed, Swap(row, replace(row, current=rightful))))
 
 
 def other(row: Entry | None, seen: Facts | None, policy: Policy, hold: Hold) -> Step | None:

@@ -77,15 +77,26 @@ def finish(
     )
 
 
-def beside(row: Entry, own: Entry, intent: Intent, written: Written, policies: Sequence[Policy]) -> Step:
-    """The version that was written has a row of its own already, a crawl's: what was asked of it is told there."""
-    older = replace(row, current=row.current and not written.latest, writers=row.writers - 1)
+def beside(
+    row: Entry, own: Entry, intent: Intent, written: Written, policies: Sequence[Policy], *, current: Entry | None = None
+) -> Step | Wait:
+    """The version that was written has a row of its own already, a crawl's: what was asked of it is told there.
+
+    ``current`` is the key's current row, as in ``finish``.
+    """
+    if own.state is State.EVICTING:
+        return Wait(own.lease or written.now)
+    newest = written.latest or own.current  # of what it no longer holds the store cannot tell; the evictor could
+    rival = current if current is not None and current.ref not in (row.ref, own.ref) and newest else None
+    older = replace(row, current=row.current and not newest, writers=row.writers - 1)
     emptied = older.facts is None and not older.writers
-    current = written.latest and (row.current or own.current)
-    told = replace(own, current=current, storage_class=written.storage_class, external_id=written.external_id)
+    told = replace(own, current=newest, storage_class=written.storage_class, external_id=written.external_id)
     policy = policy_for(policies, written) if own.state is State.ONLINE else None
+    passed = (Swap(rival, replace(rival, current=False)),) if rival is not None else ()
     return Step(
-        swaps=(Swap(row, None if emptied else older), Swap(own, told)), closed=(intent.id,), jobs=_archive_job(told, policy, written.now)
+        swaps=(Swap(row, None if emptied else older), *passed, Swap(own, told)),
+        closed=(intent.id,),
+        jobs=_archive_job(told, policy, written.now),
     )
 
 

@@ -137,15 +137,15 @@ def test_a_write_waits_for_an_eviction_before_its_body_is_read(make_site):
 
 def test_a_write_goes_on_when_the_eviction_has_ended(site):
     row = site.entry(state=State.EVICTING, token="t", lease=0)
-    finds = site.catalog.find_truth
+    history = site.catalog.history
 
     def ends(ref):
-        found = finds(ref)
-        if found is not None and found.state is State.EVICTING:
+        found = history(ref)
+        if found and found[0].state is State.EVICTING:
             site.change(row, state=State.ARCHIVED, token=None)
         return found
 
-    site.catalog.find_truth = ends
+    site.catalog.history = ends
     assert site.put("/films/a", b"new").status == 200
     assert site.get("/films/a").body == b"new"
 

@@ -119,13 +119,32 @@ def test_only_what_is_verified_unwritten_and_unwanted_leaves(row, may):
 
 
 def test_an_eviction_is_looked_after_from_its_beginning():
-    step = steps.evict(VERIFIED, POLICY, HOLD, latest=False)
-    assert (new(step).state, new(step).current) == (State.EVICTING, False)
+    step = steps.evict(VERIFIED, POLICY, HOLD)
+    assert new(step).state is State.EVICTING
     assert [(job.kind, job.due) for job in step.jobs] == [("sweep", 200)]
     done = steps.evicted(EVICTING, POLICY, HOLD)
     assert done.released == (("sweep", step.jobs[0].dedupe),)
     assert (new(done).state, new(done).storage_class) == (State.ARCHIVED, "GLACIER")
     assert steps.evicted(replace(EVICTING, token="other"), POLICY, HOLD) is None
+
+
+@pytest.mark.parametrize(
+    ("rival", "newest", "current", "passed"),
+    [
+        (None, True, True, False),
+        (None, False, False, False),
+        (State.ONLINE, True, True, True),
+        (State.VERIFIED, False, False, False),
+        (State.ARCHIVED, True, False, False),
+        (State.RESTORED, True, False, False),
+    ],
+)
+def test_the_version_that_leaves_is_current_only_if_nothing_newer_is_known(rival, newest, current, passed):
+    other = replace(VERIFIED, ref=replace(VERIFIED.ref, version="other"), state=rival) if rival else None
+    step = steps.crown(EVICTING, other, HOLD, newest=newest)
+    assert (step.swaps[-1].new.current, len(step.swaps) == 2) == (current, passed)
+    assert not passed or step.swaps[0].new.current is False
+    assert steps.crown(replace(EVICTING, token="other"), other, HOLD, newest=newest) is None
 
 
 @pytest.mark.parametrize(("seen", "state"), [(None, State.ARCHIVED), (SEEN, State.VERIFIED), (OTHER, State.ONLINE)])

@@ -96,7 +96,7 @@ def test_a_write_survives_archiving_and_eviction_with_a_death_a_lapse_and_a_late
     assert not walk(world, writer(**given), archiver(), evictor(late=True), sweeper)
 
 
-@UNVERSIONED
+@KINDS
 def test_a_write_on_a_key_nobody_knew_survives_the_crawl(kind):
     assert not walk(start(None, kind=kind, crashes=1, lapses=1), writer(), archiver(), evictor(late=True), sweeper)
 
@@ -157,6 +157,7 @@ RULES = {
     "row first": (start(None, bound=("w1",)), [writer(**GLACIER, off=["row first"]), writer("w2"), sweeper]),
     "undo": (start(State.ARCHIVED), [deleter(may_refuse=True, off=["undo"]), sweeper]),
     "tombstone": (start(State.ARCHIVED), [deleter(off=["tombstone", "look after"]), sweeper]),
+    "crown": (start(None, kind="version"), [archiver(), evictor(off=["crown"]), sweeper]),
     "heal": (start(State.VERIFIED), [evictor(late=True), reader(off=["heal"]), sweeper]),
     "expiring": (restored(), [restorer(now=actors.PAST), expirer(off=["expiring"])]),
     "own place": (

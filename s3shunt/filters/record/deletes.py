@@ -26,7 +26,7 @@ class Deletes:
             return self.forward(request)
         if request.ref.version is not None:
             return self._version(request)
-        row = self.keeper.row(request.ref)
+        row = self.keeper.known(request.ref)
         if row is not None and (row.ref.version != NULL or self._versioned(request.ref)):
             return self._marked(request)
         if row is not None:
@@ -92,8 +92,10 @@ class Deletes:
         replaced = response.headers.get("x-amz-version-id", NULL) == NULL
 
         def decide() -> Step | Wait | None:
-            row = self.keeper.catalog.find_truth(ref)
-            if row is None or self.keeper.store.head(ref) is not None:
+            row = self.keeper.known(ref)
+            if row is not None and row.state is State.EVICTING:
+                return Wait(row.lease or self.keeper.now)
+            if row is None or not row.current or self.keeper.store.head(ref) is not None:
                 return None
             if replaced and row.ref.version == NULL:
                 return record.removed(row, None, self.keeper.house.policies, self.keeper.now, self.keeper.recall(row))

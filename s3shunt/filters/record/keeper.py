@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from s3shunt import green
 from s3shunt.connect import House
-from s3shunt.model import NULL, Entry, Facts, Intent, ObjectRef, Recall, Step
+from s3shunt.model import NULL, Entry, Facts, Intent, ObjectRef, Recall, State, Step
 from s3shunt.policy import record
 from s3shunt.policy.record import Wait, Written
 from s3shunt.protocol.errors import ServiceUnavailable, SlowDown
@@ -47,6 +47,14 @@ class Keeper:
     def row(self, ref: ObjectRef) -> Entry | None:
         return green.offload(self.catalog.find_truth, ref)
 
+    def known(self, ref: ObjectRef) -> Entry | None:
+        """The row that a change of the key has to reckon with: one that is being evicted, else the current one, else the newest."""
+        return green.offload(self._known, ref)
+
+    def _known(self, ref: ObjectRef) -> Entry | None:
+        rows = sorted(self.catalog.history(ref), key=lambda row: (row.state is not State.EVICTING, not row.current))
+        return rows[0] if rows else None
+
     def seen(self, ref: ObjectRef) -> Facts | None:
         """What the store holds; the version 'null' of a bucket without versions is the current one."""
         return green.offload(self.store.head, replace(ref, version=None) if ref.version == NULL else ref)
@@ -68,8 +76,8 @@ class Keeper:
     # One write
 
     def begin(self, plan: Plan) -> Intent:
-        """Counted on the key's current row. Waits while that is being evicted."""
-        return self._opened(lambda: record.begin(self.catalog.find_truth(plan.ref), self._intent(plan)))
+        """Counted on a row of the key. Waits while one is being evicted."""
+        return self._opened(lambda: record.begin(self._known(plan.ref), self._intent(plan)))
 
     def tombstone(self, plan: Plan) -> Intent | None:
         """None when there is nothing to hide."""
@@ -89,9 +97,9 @@ class Keeper:
             if row.revision != revision:
                 return None
             own = self.catalog.find_truth(written.ref) if row.ref != written.ref else None
-            if own is not None:
-                return record.beside(row, own, intent, written, self.house.policies)
             current = self.catalog.find_truth(replace(written.ref, version=None))
+            if own is not None:
+                return record.beside(row, own, intent, written, self.house.policies, current=current)
             return record.finish(row, intent, written, self.house.policies, recall=self.recall(row), current=current)
 
         return self.commit(decide) is not None

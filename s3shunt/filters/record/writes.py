@@ -65,7 +65,7 @@ class Writes:
     def _plain(self, request: Request, plan: Plan) -> Response:
         """Nobody knew the key. If somebody does by now, it is as if we had begun with an intent."""
         result = told(request, self.forward(request))
-        if result.done and self.keeper.row(plan.ref) is not None:
+        if result.done and self.keeper.known(plan.ref) is not None:
             self._late(plan, result)
         return result.response
 

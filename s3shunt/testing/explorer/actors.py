@@ -153,10 +153,11 @@ def _settled(
 def _finish(name: str, number: int, row: Entry, intent: Intent, seen: Facts, storage_class: str, latest: bool) -> Act:  # noqa: PLR0917
     def once(world: World) -> Moves:
         ref = replace(REF, version=_version(world, name))
-        if ref != row.ref and w.row_of(world, ref.version) is not None:
-            step: Step | Wait = record.abandon(row, intent)
+        written = Written(ref=ref, facts=seen, storage_class=storage_class, latest=latest)
+        own = w.row_of(world, ref.version) if ref != row.ref else None
+        if own is not None:
+            step: Step | Wait = record.beside(row, own, intent, written, (POLICY,), current=w.current(world))
         else:
-            written = Written(ref=ref, facts=seen, storage_class=storage_class, latest=latest)
             step = record.finish(row, intent, written, (POLICY,), recall=world.recall, current=w.current(world))
         if isinstance(step, Wait):
             return []
@@ -311,13 +312,17 @@ def evictor(name: str, number: int, *, late: bool = False, off: Iterable[str] = 
         after = w.committed(world, Step(swaps=(Swap(found, step.swaps[0].new),)), number)
         return [("takes it", after, found)] if after else []
 
-    def crown(row: Entry, newest: Facts | None) -> Act:
+    def crown(row: Entry, current: Entry | None, newest: Facts | None) -> Act:
         is_newest = newest is not None and newest.stamp == row.facts.stamp
-        return transact(
-            "crown",
-            number,
-            lambda world: archive.crown(w.row_of(world, row.ref.version), w.current(world), hold, newest=is_newest),
-        )
+
+        def once(world: World) -> Moves:
+            step = archive.crown(w.row_of(world, row.ref.version), current, hold, newest=is_newest)
+            if step is None:
+                return [("crown: nothing to do", world, None)]
+            after = w.committed(world, step, number)
+            return [("crown", after, True)] if after else [("crown: refused", world, False)]
+
+        return once
 
     def delete(facts: Facts) -> Act:
         def once(world: World) -> Moves:
@@ -330,8 +335,12 @@ def evictor(name: str, number: int, *, late: bool = False, off: Iterable[str] = 
     def script() -> Script:
         row = yield take
         if row.ref.version != "null" and "crown" not in off:
-            newest = yield act("HEAD newest", lambda world: world, w.head)
-            if (yield crown(row, newest)) is None:
+            crowned = False
+            while crowned is False:
+                current = yield act("reads the current row", lambda world: world, w.current)
+                newest = yield act("HEAD newest", lambda world: world, w.head)
+                crowned = yield crown(row, current, newest)
+            if crowned is None:
                 return None
         seen = yield head(row.ref.version)
         if seen == row.facts:
