@@ -52,7 +52,7 @@ class Errors:
         except S3Error as error:
             response = self._refusal(request, error)
         except Exception:
-            log.exception("request %s: %s %s", context.request_id, request.method, request.environ.get("PATH_INFO", ""))
+            log.exception("request %s: %s %r", context.request_id, request.method, request.environ.get("PATH_INFO", ""))
             response = self._refusal(request, InternalError())
         response.headers["x-amz-request-id"] = context.request_id
         response.headers["x-amz-id-2"] = self.host_id

@@ -53,6 +53,13 @@ def test_the_unexpected_is_logged_with_its_id_and_not_shown(caplog):
     assert "secret detail" in caplog.text
 
 
+def test_a_key_writes_no_line_of_its_own_into_the_log(caplog):
+    with caplog.at_level(logging.ERROR):
+        client(KeyError("x")).get("/films/a%0aERROR%20forged%1b[2J")
+    assert "\nERROR forged" not in caplog.text
+    assert "\x1b" not in caplog.text
+
+
 def test_each_answer_has_an_id_of_its_own():
     here = client(Response(status=200), Response(status=404))
     first, second = here.get("/films/a"), here.get("/films/a")
