@@ -6,6 +6,7 @@ sent; ``presigned`` reads the same credential from a query.
 """
 
 import hmac
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,9 @@ from s3shunt.protocol.errors import (
 ALGORITHM = "AWS4-HMAC-SHA256"
 EMPTY_SHA256 = sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
+_SECRET = re.compile(r"(^x-amz-(?:security-token|[a-z-]*customer-key):).+|((?:&|^)X-Amz-Security-Token=)[^&\n]+", re.MULTILINE)
+"""What is left out where a canonical request is shown: error documents end in logs and mails."""
+
 DUMMY_SECRET = "no such key, the same work"
 """What an unknown key is verified with, so that it costs what a known one costs."""
 
@@ -307,7 +311,8 @@ def verify(credential: Credential, secret: str, sent: Sent) -> None:
         tried += [canonical, string_to_sign(canonical, credential.timestamp, credential.scope)]
         if same(key.sign(tried[-1]), credential.signature):
             return
-    raise SignatureDoesNotMatch(AWSAccessKeyId=credential.access_key, StringToSign=tried[1], CanonicalRequest=tried[0])
+    shown = _SECRET.sub(r"\1\2...", tried[0])
+    raise SignatureDoesNotMatch(AWSAccessKeyId=credential.access_key, StringToSign=tried[1], CanonicalRequest=shown)
 
 
 def _forms(sent: Sent) -> Iterable[tuple[str, str]]:

@@ -368,3 +368,24 @@ def test_white_space_is_folded_and_the_bytes_of_utf8_are_not():
     assert sigv4.fold("  a \t b  ") == "a b"
     assert sigv4.fold("à  x".encode().decode("latin-1")).encode("latin-1").decode() == "à x"
     assert sigv4.fold("日本").encode("latin-1").decode() == "日本"
+
+
+def test_what_is_shown_of_a_request_whose_signature_is_wrong_holds_no_secret():
+    """Error documents end in logs and mails."""
+    headers = headers_for(
+        sigv4.EMPTY_SHA256, **{"x-amz-security-token": "CANARY&1", "x-amz-server-side-encryption-customer-key": "CANARY2=="},
+        **{"x-amz-copy-source-server-side-encryption-customer-key": "CANARY3==", "x-amz-server-side-encryption-customer-key-md5": "shown"},
+    )  # fmt: skip
+    line = sigv4.authorization("GET", "/a", [], headers, sigv4.EMPTY_SHA256, access_key=AK, secret_key="wrong", timestamp=DATE)
+    query = presigned.presign("GET", "/a", [], {"host": HOST}, access_key=AK, secret_key="wrong", timestamp=DATE, session_token="CANARY4")
+    pairs = addressing.query(query)
+    header, link = sigv4.from_header(line, headers), presigned.claimed(pairs, {"host": HOST})
+    sent = presigned.sent(link, "GET", f"/a?{query}", pairs, {"host": HOST})
+    shown = ""
+    for credential, request in ((header, sigv4.Sent("GET", "/a", "", [], headers)), (link, sent)):
+        with pytest.raises(SignatureDoesNotMatch) as refusal:
+            sigv4.verify(credential, SK, request)
+        shown += refusal.value.details["CanonicalRequest"]
+    assert "CANARY" not in shown
+    assert "customer-key-md5:shown" in shown
+    assert shown.count("...") == 4
