@@ -45,7 +45,7 @@ from s3shunt import config, green, relay, wsgi
 from s3shunt.config import duration, number, option, size, word
 from s3shunt.connect import House
 from s3shunt.context import Decision
-from s3shunt.model import Identity, ObjectRef
+from s3shunt.model import NULL, Identity, ObjectRef
 from s3shunt.protocol import addressing, delete, headers, operations, sigv4
 from s3shunt.protocol.errors import (
     AccessDenied,
@@ -53,6 +53,7 @@ from s3shunt.protocol.errors import (
     InvalidRequest,
     InvalidStorageClass,
     MissingContentLength,
+    NoSuchVersion,
     ServiceUnavailable,
     SlowDown,
 )
@@ -65,6 +66,9 @@ log = logging.getLogger(__name__)
 FORWARDED = (operations.SUBRESOURCES | operations.PARAMETERS) - {"versionId", "x-id"}
 CLASSED = ("PutObject", "CopyObject", "CreateMultipartUpload")
 """Operations in which a storage class means something."""
+
+VERSIONS = ("GetObject", "HeadObject")
+"""Operations whose answer names the version it is of."""
 
 OUR_FAULT = re.compile(rb"<Code>(SignatureDoesNotMatch|InvalidAccessKeyId|AuthorizationHeaderMalformed|RequestTimeTooSkewed)</Code>")
 """What a store says when our own credential or clock is wrong; no client can mend that."""
@@ -107,6 +111,7 @@ class Proxy:
                 credential=self._credential(decision.identity), now=self.house.clock.now(), payload=payload,
             )  # fmt: skip
             answer = self.relay.send(head, body, retry=request.operation.retry)
+        _of_the_version(request, answer)
         request.context.upstream_status, request.context.upstream_attempts = answer.status, answer.attempts
         return _answered(answer)
 
@@ -252,6 +257,16 @@ def _query(request: Request, decision: Decision) -> list[tuple[str, str]]:
     if decision.identity.anonymous and any(name.startswith("response-") for name, _ in query):
         raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
     return [*query, ("versionId", request.ref.version)] if request.ref.version else query
+
+
+def _of_the_version(request: Request, answer: Answer) -> None:
+    """Some stores answer an unknown version id with the current object, of which nobody has decided whether it may be read."""
+    asked = request.ref.version
+    if request.operation.name not in VERSIONS or asked in (None, NULL) or answer.status not in (200, 206):
+        return
+    if next((value for name, value in answer.fields if name.lower() == "x-amz-version-id"), None) != asked:
+        answer.body.close()
+        raise NoSuchVersion(Key=request.ref.key, VersionId=str(asked))
 
 
 def _answered(answer: Answer) -> Response:

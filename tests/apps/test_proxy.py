@@ -386,3 +386,17 @@ def test_an_early_refusal_is_relayed_and_closes_the_clients_connection(site, sto
     store.script.append(Reply(403, b"<Error><Code>AccessDenied</Code></Error>", early=True))
     answer = site("PUT", "/films/a", BIG * 200)
     assert answer.code == "AccessDenied"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(("told", "status"), [([("x-amz-version-id", "v1")], 200), ([("x-amz-version-id", "v2")], 404), ([], 404)])
+def test_a_version_is_answered_with_itself_or_not_at_all(site, store, method, told, status):
+    """SeaweedFS answers any version id of a bucket without versions with the current object."""
+    store.script.append(Reply(200, b"bytes", told))
+    answer = site(method, "/films/a?versionId=v1")
+    assert (answer.status, b"bytes" in answer.body) == (status, status == 200 and method == "GET")
+
+
+def test_the_version_null_need_not_be_named(site, store):
+    store.script.append(Reply(200, b"bytes"))
+    assert site("GET", "/films/a?versionId=null").body == b"bytes"
