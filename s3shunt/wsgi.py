@@ -6,14 +6,13 @@ one ``Request``; foreign WSGI in between works too, because the request travels
 in the environ under one key.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from functools import cached_property, lru_cache, partial
 from io import BytesIO
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 import webob
-from webob.headers import EnvironHeaders
 from webob.response import EmptyResponse
 
 from s3shunt import config, connect
@@ -40,10 +39,97 @@ _SAME = ("REQUEST_METHOD", "RAW_URI", "REQUEST_URI", "RAW_PATH_INFO", "SCRIPT_NA
 """What a request is about: where a foreign filter passes on a copy of the environ with these changed, it is another request."""
 
 
+class FoundOnce:
+    """``cached_property`` without its lock: a request is read by one thread at a time."""
+
+    def __init__(self, find: Callable[[Any], Any]) -> None:
+        self.find = find
+        self.name = find.__name__
+        self.__doc__ = find.__doc__
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        found = instance.__dict__[self.name] = self.find(instance)
+        return found
+
+
+class Fields(MutableMapping[str, str]):
+    """The headers of a request as they stand in its environ, by case-insensitive name; told in lower case."""
+
+    __slots__ = ("environ",)
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self.environ = environ
+
+    def __getitem__(self, name: str) -> str:
+        return self.environ[_variable(name)]  # type: ignore[no-any-return]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self.environ.get(_variable(name), default)
+
+    def __contains__(self, name: object) -> bool:
+        return _variable(name) in self.environ  # type: ignore[arg-type]
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self.environ[_variable(name)] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self.environ[_variable(name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for variable in self.environ if (name := header_name(variable))])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def by_name(self) -> dict[str, str]:
+        """All of them, once and for good."""
+        return {name: value for variable, value in self.environ.items() if (name := header_name(variable))}
+
+    def items(self) -> Any:
+        return self.by_name().items()
+
+
+@lru_cache(maxsize=4096)
+def header_name(variable: str) -> str:
+    """A header's lower-case name from its CGI variable; empty for what is no header."""
+    if variable in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        return variable.replace("_", "-").lower()
+    return variable[5:].replace("_", "-").lower() if variable.startswith("HTTP_") else ""
+
+
+@lru_cache(maxsize=4096)
+def _variable(name: str) -> str:
+    variable = name.replace("-", "_").upper()
+    return variable if variable in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{variable}"
+
+
 class Response(webob.Response):
     """WebOb's, but it says only what it was told: no Content-Type of its own, and a Location as it was given."""
 
     default_content_type = None
+
+    def __init__(self, body: Any = None, status: Any = None, headerlist: Any = None, app_iter: Any = None, **more: Any) -> None:
+        if body is not None or app_iter is None or headerlist is None or more or type(status) is not str or status[3:4] != " ":
+            super().__init__(body, status, headerlist, app_iter, **more)
+            return
+        self._status, self._headerlist, self._app_iter = status, headerlist, app_iter
+        self._headers, self.conditional_response = None, False
+
+    def field(self, name: str) -> str | None:
+        """The value of a header, by its name in lower case; of several the last, as ``headers`` has it."""
+        found = None
+        for spelled, value in self._headerlist:
+            if spelled.lower() == name:
+                found = value
+        return found
+
+    def say(self, name: str, value: str | None) -> None:
+        """Set a header in place of any of that name; None takes it away."""
+        lower = name.lower()
+        if self.field(lower) is not None:
+            self._headerlist[:] = [field for field in self._headerlist if field[0].lower() != lower]
+        if value is not None:
+            self._headerlist.append((name, value))
 
     @property
     def app_iter(self) -> Any:
@@ -76,7 +162,7 @@ class Request(webob.BaseRequest):
 
     context: Context
 
-    @cached_property
+    @FoundOnce
     def target(self) -> str:
         """Raises InvalidURI when the server does not say and PATH_INFO may have lost something."""
         environ = self.environ
@@ -97,31 +183,31 @@ class Request(webob.BaseRequest):
             raise InvalidURI
         return addressing.origin_form(target)
 
-    @cached_property
+    @FoundOnce
     def raw_path(self) -> str:
         return self.target.partition("?")[0]
 
-    @cached_property
+    @FoundOnce
     def query(self) -> list[tuple[str, str]]:
         """Decoded query parameters in order; one without '=' has an empty value."""
         return addressing.query(self.target.partition("?")[2])
 
-    @cached_property
+    @FoundOnce
     def parameters(self) -> dict[str, str]:
         """The same by name; of a repeated name the first."""
         return dict(reversed(self.query))
 
-    @cached_property
-    def fields(self) -> EnvironHeaders:
+    @FoundOnce
+    def fields(self) -> Fields:
         """Headers by case-insensitive name."""
-        return self.headers
+        return Fields(self.environ)
 
-    @cached_property
+    @FoundOnce
     def ref(self) -> ObjectRef:
         """What the request is about. ``virtual_host`` and ``grants`` may set it; path style otherwise."""
         return addressing.path_style(self.raw_path, self.parameters.get("versionId"))
 
-    @cached_property
+    @FoundOnce
     def operation(self) -> operations.Operation:
         """Raises NotImplemented or MethodNotAllowed."""
         return operations.of(self.method, self.ref, self.parameters, self.fields)

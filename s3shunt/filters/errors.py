@@ -22,7 +22,7 @@ It stands behind ``access_log`` and in front of every door that may refuse.
 """
 
 import logging
-import secrets
+import random
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,7 @@ class Errors:
 
     def __call__(self, request: Request) -> Response:
         context = request.context
-        context.request_id = secrets.token_hex(8).upper()
+        context.request_id = f"{random.getrandbits(64):016X}"
         try:
             response = self.forward(request)
         except S3Error as error:
@@ -54,10 +54,10 @@ class Errors:
         except Exception:
             log.exception("request %s: %s %r", context.request_id, request.method, request.environ.get("PATH_INFO", ""))
             response = self._refusal(request, InternalError())
-        response.headers["x-amz-request-id"] = context.request_id
-        response.headers["x-amz-id-2"] = self.host_id
+        response.say("x-amz-request-id", context.request_id)
+        response.say("x-amz-id-2", self.host_id)
         if not request.read_to_end:
-            response.headers["Connection"] = "close"
+            response.say("Connection", "close")
         return response
 
     def _refusal(self, request: Request, error: S3Error) -> Response:

@@ -21,8 +21,11 @@ refuses AccessDenied. A mismatch of ``x-amz-expected-bucket-owner`` is AccessDen
 A site with one store credential for all must set ``ownership = catalog``: the catalog alone says then whose
 a bucket is (``record`` notes who made it), ListBuckets shows one's own, and no name is made twice.
 
+Where the store takes keys for paths (``[store:NAME] keys = paths``) one with ``//``, a backslash, or a segment
+``.`` or ``..`` is InvalidURI: what is known here of ``a/b`` would not hold for ``a//b``, which is the same to the store.
+
 It stands behind ``sigv4`` and in front of all that acts. May answer AccessDenied,
-NoSuchBucket, BucketAlreadyExists, MalformedXML, NotImplemented, ServiceUnavailable.
+NoSuchBucket, BucketAlreadyExists, InvalidURI, MalformedXML, NotImplemented, ServiceUnavailable.
 
     [filter:grants]
     use = egg:s3shunt#grants
@@ -42,7 +45,7 @@ from s3shunt.model import ANONYMOUS, Identity, ObjectRef
 from s3shunt.policy import grants
 from s3shunt.policy.grants import Anonymous, Asked, Verdict
 from s3shunt.protocol import addressing, buckets, delete
-from s3shunt.protocol.errors import AccessDenied, BucketAlreadyExists, MalformedXML, NoSuchBucket, ServiceUnavailable
+from s3shunt.protocol.errors import AccessDenied, BucketAlreadyExists, InvalidURI, MalformedXML, NoSuchBucket, ServiceUnavailable
 from s3shunt.relay import Head, Relay, sign
 from s3shunt.wsgi import Handler, Request, Response, document, taken
 
@@ -70,14 +73,19 @@ class Grants:
         self.forward = forward
         self.options = options
         self.anonymous = Anonymous(options.anonymous_read or (), options.anonymous_list or ())
-        self.per_account = house.upstream(options.store).per_account
+        upstream = house.upstream(options.store)
+        self.per_account, self.paths = upstream.per_account, getattr(upstream, "paths", False)
         self.owners = Owners(options, house)
 
     def __call__(self, request: Request) -> Response:
         identity = self._identity(request)
         account = identity.account if self.per_account else ""
-        request.at(replace(request.ref, account=account))
+        ref = request.ref
+        if ref.account != account:
+            request.at(ObjectRef(ref.bucket, ref.key, ref.version, account))
         verdict = grants.decide(identity, self._asked(request, identity), self.anonymous)
+        if self.paths and any(addressing.ambiguous(ref.key) for ref in verdict.targets | verdict.denied if ref.key):
+            raise InvalidURI("The store behind this bucket would take the key for another one.")
         self._check_owners(request, identity, verdict)
         request.context.decision = Decision(identity, request.operation, request.ref, verdict.targets, verdict.denied)
         response = self.forward(request)

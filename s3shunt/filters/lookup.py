@@ -97,7 +97,7 @@ class Lookup:
     def _look(self, request: Request) -> bool:
         """Whether the catalog answered. Only reads go on without it."""
         try:
-            request.context.entry = green.offload(self.catalog.find, request.ref)
+            request.context.entry = self.catalog.find(request.ref)
         except ServiceUnavailable:
             if request.method not in ("GET", "HEAD"):
                 raise

@@ -96,18 +96,17 @@ class Restore:
 
     def _told(self, request: Request, response: Response) -> Response:
         """The class and the restore of the version in the answer, and nothing the store says of such."""
-        headers = response.headers
-        headers.pop("x-amz-restore", None)
-        if headers.get("x-amz-storage-class") in ARCHIVE_CLASSES:
-            del headers["x-amz-storage-class"]
+        response.say("x-amz-restore", None)
+        if response.field("x-amz-storage-class") in ARCHIVE_CLASSES:
+            response.say("x-amz-storage-class", None)
         entry = request.context.entry
         if entry is None or response.status_int not in (200, 206) or not _about(entry, response):
             return response
         if entry.storage_class in ARCHIVE_CLASSES:
-            headers["x-amz-storage-class"] = entry.storage_class
+            response.say("x-amz-storage-class", entry.storage_class)
         standing = steps.standing(entry, self.house.clock.now())
         if standing is not None:
-            headers["x-amz-restore"] = wire.header(standing.until)
+            response.say("x-amz-restore", wire.header(standing.until))
         return response
 
     # POST ?restore
@@ -174,10 +173,10 @@ def _about(entry: Entry, response: Response) -> bool:
     """Whether the answer is of the version that the entry tells of; where the store is the truth, only at equal identity."""
     if entry.facts is None:
         return False
-    version = response.headers.get("x-amz-version-id", NULL)
-    modified = date(response.headers.get("Last-Modified"))
-    same = entity.same(response.headers.get("ETag", ""), entry.facts.etag) and modified == entry.facts.last_modified // 1000
-    return same and version == (entry.ref.version or NULL)
+    version = response.field("x-amz-version-id") or NULL
+    if version != (entry.ref.version or NULL) or not entity.same(response.field("etag") or "", entry.facts.etag):
+        return False
+    return date(response.field("last-modified")) == entry.facts.last_modified // 1000
 
 
 factory = filter_factory(Restore, Options, "filter:restore")

@@ -7,6 +7,7 @@ caller's account at all is asked separately (``filters/grants``).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from s3shunt.model import Grant, Identity, ObjectRef
 from s3shunt.protocol.errors import AccessDenied, NotImplemented
@@ -121,10 +122,15 @@ def _further(operation: Operation, headers: Mapping[str, str]) -> Iterable[Right
     acl = headers.get("x-amz-acl")
     if operation.scope == "object" and acl is not None and acl not in HARMLESS_ACLS:
         yield Right.ADMIN
-    if any(name.lower().startswith(("x-amz-grant-", "x-amz-object-lock-")) for name in headers):
+    if any(map(_opens_or_locks, headers)):
         yield Right.ADMIN
     if headers.get("x-amz-bypass-governance-retention", "false").lower() != "false":
         yield Right.ADMIN
+
+
+@lru_cache(maxsize=4096)
+def _opens_or_locks(header: str) -> bool:
+    return header.lower().startswith(("x-amz-grant-", "x-amz-object-lock-"))
 
 
 def _matches(patterns: tuple[str, ...], bucket: str) -> bool:

@@ -37,6 +37,8 @@ def authority(target: str) -> str:
 
 def decode(text: str) -> str:
     """Percent-decoded text. Raises InvalidURI for a stray '%', for what is not UTF-8, and for NUL, which no database keeps."""
+    if "%" not in text and "\x00" not in text and text.isascii():
+        return text
     if re.search(r"%(?![0-9A-Fa-f]{2})|%00|\x00", text):
         raise InvalidURI
     try:
@@ -77,6 +79,12 @@ def host_style(bucket: str, raw_path: str, version: str | None = None) -> Object
     if not raw_path.startswith("/"):
         raise InvalidURI
     return check(ObjectRef(bucket, decode(raw_path[1:]), version or None))
+
+
+def ambiguous(key: str) -> bool:
+    """Whether a store that keeps keys as paths of files may take this one for another."""
+    segments = key.removesuffix("/").split("/")
+    return "\\" in key or any(segment in ("", ".", "..") for segment in segments)
 
 
 def copy_source(value: str) -> ObjectRef:

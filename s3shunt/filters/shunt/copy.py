@@ -5,7 +5,6 @@ from dataclasses import replace
 from email.utils import mktime_tz, parsedate_tz
 from urllib.parse import quote, urlencode
 
-from s3shunt import green
 from s3shunt.connect import House
 from s3shunt.filters.shunt.landed import Landed, Reader
 from s3shunt.model import NULL, Entry, Facts, ObjectRef, Place
@@ -32,7 +31,7 @@ class Copies:
         source = _source(request)
         if request.context.plain and (source.account, source.bucket) == (request.ref.account, request.ref.bucket):
             return self.forward(request)
-        entry = green.offload(self.catalog.find, source)
+        entry = self.catalog.find(source)
         verdict = shunt.decide(entry, self.house.clock.now())
         if isinstance(verdict, shunt.Forward):
             return self.forward(request)
