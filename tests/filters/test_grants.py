@@ -7,7 +7,15 @@ from s3shunt.catalog.memory import MemoryCatalog
 from s3shunt.config import Ini
 from s3shunt.filters.grants import Grants, Options
 from s3shunt.model import Bucket, Grant, Identity, ObjectRef
-from s3shunt.protocol.errors import AccessDenied, BucketAlreadyExists, MalformedXML, NoSuchBucket, NotImplemented, ServiceUnavailable
+from s3shunt.protocol.errors import (
+    AccessDenied,
+    BucketAlreadyExists,
+    InvalidURI,
+    MalformedXML,
+    NoSuchBucket,
+    NotImplemented,
+    ServiceUnavailable,
+)
 from s3shunt.testing.client import environ
 from s3shunt.testing.clock import HandClock
 from s3shunt.testing.origin import HttpOrigin, Origin, Reply
@@ -306,3 +314,20 @@ def test_of_the_anonymous_no_document_is_read(site):
     with pytest.raises(AccessDenied):
         door(request)
     assert (request.taken, origin.requests) == (0, [])
+
+
+@pytest.mark.parametrize("key", ["a//b", "a%5Cb", "./a", "a/../b", "//a"])
+def test_a_key_that_the_store_would_take_for_another_is_refused(site, key):
+    upstream = Upstream()
+    upstream.paths = True
+    door, origin, _ = site(upstream)
+    document = f"<Delete><Object><Key>{key.replace('%5C', chr(92))}</Key></Object></Delete>".encode()
+    for request in (
+        asked("GET", f"/films/{key}"), asked("PUT", f"/films/{key}"), asked("PUT", "/films/c", x_amz_copy_source=f"films/{key}"),
+        asked("POST", "/films?delete", body=document),
+    ):  # fmt: skip
+        with pytest.raises(InvalidURI):
+            door(request)
+    assert not origin.requests
+    door(asked("GET", "/films/a/b/"))
+    site()[0](asked("GET", f"/films/{key}"))

@@ -95,3 +95,14 @@ def test_no_parameter_holds_a_nul(query):
         addressing.query(query)
     with pytest.raises(InvalidURI):
         addressing.copy_source("films/a?versionId=%00")
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        ("a", False), ("a/b", False), ("a/", False), ("a..b/.c", False), ("...", False), ("é/b c", False),
+        ("a//b", True), ("/a", True), ("a//", True), ("/", True), ("./a", True), ("a/..", True), ("a/./b", True), ("a\\b", True),
+    ],
+)  # fmt: skip
+def test_a_key_that_is_no_plain_path_may_be_taken_for_another(key, found):
+    assert addressing.ambiguous(key) is found

@@ -41,11 +41,16 @@ def _bucket_names(value: str) -> bool:
     return config.choice("global", "per account")(value) == "per account"
 
 
+def _as_paths(value: str) -> bool:
+    return config.choice("exact", "paths")(value) == "paths"
+
+
 @dataclass(frozen=True)
 class Options:
     url: str = option(config.url, help="s3+http://HOST:PORT or s3+https://HOST[:PORT]")
     credentials: Path = option(config.path, help='JSON file (mode 0600): {"": {"access_key", "secret_key"}}, or one such pair per account.')
     buckets: bool = option(_bucket_names, "global", help="'global', or 'per account' where each account has bucket names of its own.")
+    keys: bool = option(_as_paths, "exact", help="'exact', or 'paths' where keys are paths of files, so that a//b is a/b (SeaweedFS).")
     bucket: str | None = option(config.word, "", help="The one bucket of a store that recalled copies land in.")
     region: str = option(config.word, "us-east-1", help="Region that requests to the store are signed for.")
     evict: str = option(
@@ -69,6 +74,7 @@ class S3Store:
         self.endpoint = options.url.removeprefix("s3+").rstrip("/")
         self.region = options.region
         self.per_account = options.buckets
+        self.paths = options.keys
         self._house = house
         self._keys = Credentials(options.credentials, per_account=options.buckets)
         self._clients: dict[tuple[str, str], Any] = {}

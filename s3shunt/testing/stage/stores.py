@@ -67,7 +67,7 @@ def _ready(log: Path) -> str:
 @contextmanager
 def _seaweedfs(home: Path, logs: Path, *, kept: bool) -> Iterator[Store]:  # it has a home of its own
     with seaweedfs.seaweedfs(keep=kept, log=logs / "seaweedfs.log") as running:
-        yield Store("seaweedfs", running.endpoint, running.credentials, {"evict": "if-match"}, order="directory")
+        yield Store("seaweedfs", running.endpoint, running.credentials, {"evict": "if-match", "keys": "paths"}, order="directory")
 
 
 def private(path: Path, content: object) -> Path:
