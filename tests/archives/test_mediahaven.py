@@ -362,6 +362,15 @@ def test_a_lost_answer_is_found_again_by_its_tag(second, names):
     assert b"".join(second.archive.read(request)) == BODY
 
 
+def test_who_asks_again_at_once_after_a_lost_answer_looks_again(second):
+    second.server.set(lose=[{"on": "POST /exports"}])
+    record = second.put()
+    with pytest.raises(ServiceUnavailable):
+        second.ask(record)
+    second.ask(record)
+    assert len(second.server.exports) == 1
+
+
 def test_a_lost_answer_of_version_1_is_waited_for_at_the_destination(first):
     first.server.set(lose=[{"on": "POST /exports"}])
     record = first.put()

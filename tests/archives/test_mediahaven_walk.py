@@ -3,9 +3,10 @@
 import pytest
 
 from s3shunt.model import RecallState, State
+from s3shunt.protocol.errors import MalformedXML
 from s3shunt.testing import house as houses
 from s3shunt.testing.house import House
-from s3shunt.testing.mediahaven import MediaHaven, site
+from s3shunt.testing.mediahaven import MediaHaven, events, site
 from s3shunt.testing.mediahaven.deliver import ToStore
 
 FILM = bytes(range(256)) * 40
@@ -132,6 +133,42 @@ def test_an_object_overwritten_meanwhile_keeps_its_new_bytes(hall):
     assert hall.work().get("/films/b").body == FILM
     assert hall.store.list("exports") == []
     assert not [recall for recall in hall.catalog.recalls() if recall.state is RecallState.READY]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_webhook_lets_a_recall_be_looked_at_at_once_and_changes_nothing_else(hall, version):
+    archived(hall)
+    hall.restore("/films/a")
+    hall.work(rounds=1, step=4)
+    hall.server.api.turn()
+    archive = hall.house.archive("tape")
+    export = next(iter(hall.server.api.robot.exports.values()))
+    hints = archive.hinted(events.premis(export, good=True, version=version), hall.catalog.recalls())
+    due = {job.dedupe: job.due for job in hall.catalog.jobs(kind="recall")}
+    before = (hall.catalog.recalls(), state(hall))
+    hall.catalog.enqueue(*hints, *hints)
+    assert [job.dedupe for job in hints] == list(due)
+    assert {job.dedupe: job.due for job in hall.catalog.jobs(kind="recall")} == {name: hall.clock.now() for name in due}
+    assert hall.clock.now() < min(due.values())
+    assert (hall.catalog.recalls(), state(hall)) == before
+    assert archive.hinted(b"<premis/>", hall.catalog.recalls()) == []
+    with pytest.raises(MalformedXML):
+        archive.hinted(b"<html/>", [])
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_webhook_of_another_object_or_a_lie_does_no_harm(hall, good):
+    archived(hall)
+    hall.restore("/films/a")
+    hall.work(rounds=1, step=1)
+    archive = hall.house.archive("tape")
+    export = next(iter(hall.server.api.robot.exports.values()))
+    hall.catalog.enqueue(*archive.hinted(events.premis(export, good=good), hall.catalog.recalls()))
+    hall.runner.run_due()
+    assert hall.get("/films/a").status == 403
+    assert hall.work().get("/films/a").body == FILM
+    assert len(exports(hall)) == 1
+    assert archive.hinted(events.premis(export, good=good), hall.catalog.recalls()) == []
 
 
 def test_what_only_mediahaven_knows_is_found_by_name(hall):

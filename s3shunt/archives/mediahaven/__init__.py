@@ -14,7 +14,7 @@ from dataclasses import replace
 from hashlib import md5, sha256
 from typing import Any
 
-from s3shunt.archives.mediahaven import entrance, exports, query, records
+from s3shunt.archives.mediahaven import entrance, exports, hints, query, records
 from s3shunt.archives.mediahaven.book import Book, doomed
 from s3shunt.archives.mediahaven.delivery import Delivery, InDirectory, InStore, verified
 from s3shunt.archives.mediahaven.exports import LOST, REFUSED, Asked, Graces
@@ -23,7 +23,7 @@ from s3shunt.archives.mediahaven.names import Names
 from s3shunt.archives.mediahaven.options import Options, judge
 from s3shunt.archives.mediahaven.polling import Polling
 from s3shunt.archives.mediahaven.records import Record
-from s3shunt.model import Facts, ObjectRef, Recall
+from s3shunt.model import Facts, Job, ObjectRef, Recall
 from s3shunt.ports import Archive, Copy, Progress, Shredder, Status
 from s3shunt.protocol.errors import AccessDenied, IncompleteBody, NoSuchKey, ServiceUnavailable
 from s3shunt.protocol.lengths import exactly
@@ -257,6 +257,10 @@ class MediaHavenArchive:
                 self._delivery.drop(name)
             if old:
                 self._book.drop(name)
+
+    def hinted(self, document: bytes, recalls: Iterable[Recall]) -> list[Job]:
+        """The jobs that a webhook's document lets one look at now; for who has made sure that MediaHaven sent it. Raises MalformedXML."""
+        return hints.jobs(document, recalls, self._clock.now())
 
     def shredder(self) -> "MediaHavenShredder":
         return MediaHavenShredder(self.options, self._link)
