@@ -27,6 +27,7 @@ from s3shunt.work import Dead, Done, Later, Outcome, Task, backoff, outage
 log = logging.getLogger(__name__)
 
 GROUP = "s3shunt.jobs"
+GLANCE = 0.1
 
 
 class Runner:
@@ -40,6 +41,7 @@ class Runner:
         self._held: dict[int, tuple[Job, Task]] = {}
         self._lock = threading.Lock()
         self._seeded = False
+        self._freed = threading.Event()
 
     def run_due(self, limit: int = 1000) -> int:
         """Run each job that is due now once, one after the other. Returns how many ran."""
@@ -58,8 +60,15 @@ class Runner:
         with self._pulse(), ThreadPoolExecutor(max(width, 1), "job") as pool:
             busy: Counter[str] = Counter()
             while not stop.is_set():
+                self._freed.clear()
                 if not self._fill(pool, busy):
-                    stop.wait(idle)
+                    self._rest(stop, idle)
+
+    def _rest(self, stop: threading.Event, idle: float) -> None:
+        """Until a job ends, which may have made room, or work; until ``stop``; at most ``idle`` seconds."""
+        left = idle
+        while left > 0 and not stop.is_set() and not self._freed.wait(min(left, GLANCE)):
+            left -= GLANCE
 
     def seed(self) -> None:
         """Periodic kinds stand in the ledger once, whoever put them there."""
@@ -88,6 +97,7 @@ class Runner:
     def _ended(self, busy: "Counter[str]", kind: str, future: "Future[None]") -> None:
         with self._lock:
             busy[kind] -= 1
+        self._freed.set()
         if error := future.exception():
             log.error("a %s job could not be settled and comes back when its lease has run out: %s", kind, error)
 

@@ -128,6 +128,25 @@ def test_it_runs_until_it_is_stopped_and_waits_for_what_is_under_way(works, prob
     assert works.catalog.jobs() == []
 
 
+def test_room_that_a_job_leaves_is_filled_at_once_however_long_the_idle_wait(works, probe):
+    stop, all_ran, seen = threading.Event(), threading.Event(), []
+
+    def answer(job):
+        seen.append(job.dedupe)
+        if len(seen) == 5:
+            all_ran.set()
+        return Done()
+
+    runner, _ = probe(answer)
+    add(works, *"abcde")
+    thread = threading.Thread(target=runner.run, args=(stop, 600))
+    thread.start()
+    assert all_ran.wait(10)
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_a_section_for_a_job_that_does_not_exist_stops_the_start(make):
     with pytest.raises(ConfigError, match=r"\[job:recal\]"):
         make(more="[job:recal]\nevery = 5s")
