@@ -202,7 +202,7 @@ def put(client, bucket, key, body, storage_class):
 
 def slowly(body):
     for start in range(0, len(body), 100_000):
-        clock.wall.sleep(0.05)
+        clock.wall.sleep(0.1)
         yield body[start : start + 100_000]
 
 
