@@ -21,6 +21,7 @@ refuses AccessDenied. A mismatch of ``x-amz-expected-bucket-owner`` is AccessDen
 A site with one store credential for all must set ``ownership = catalog``: the catalog alone says then whose
 a bucket is (``record`` notes who made it), ListBuckets shows one's own, and no name is made twice.
 
+A bucket that recalled copies land in (``[store:NAME] bucket``) is nobody's here: AccessDenied.
 Where the store takes keys for paths (``[store:NAME] keys = paths``) one with ``//``, a backslash, or a segment
 ``.`` or ``..`` is InvalidURI: what is known here of ``a/b`` would not hold for ``a//b``, which is the same to the store.
 
@@ -75,6 +76,7 @@ class Grants:
         self.anonymous = Anonymous(options.anonymous_read or (), options.anonymous_list or ())
         upstream = house.upstream(options.store)
         self.per_account, self.paths = upstream.per_account, getattr(upstream, "paths", False)
+        self.reserved = frozenset() if self.per_account else landings(house)
         self.owners = Owners(options, house)
 
     def __call__(self, request: Request) -> Response:
@@ -86,9 +88,13 @@ class Grants:
         verdict = grants.decide(identity, self._asked(request, identity), self.anonymous)
         if self.paths and any(addressing.ambiguous(ref.key) for ref in verdict.targets | verdict.denied if ref.key):
             raise InvalidURI("The store behind this bucket would take the key for another one.")
+        if any(ref.bucket in self.reserved for ref in {request.ref, *verdict.targets}):
+            raise AccessDenied
         self._check_owners(request, identity, verdict)
         request.context.decision = Decision(identity, request.operation, request.ref, verdict.targets, verdict.denied)
         response = self.forward(request)
+        if request.operation.name in ("CreateBucket", "DeleteBucket"):
+            self.owners.forget(request.ref.bucket)
         return self._named(response, identity) if request.operation.name == "ListBuckets" else response
 
     def _named(self, response: Response, identity: Identity) -> Response:
@@ -137,6 +143,12 @@ class Grants:
                 self.owners.check(identity, bucket)
 
 
+def landings(house: House) -> frozenset[str]:
+    """Buckets of the workers, where recalled copies of everybody land: no client names them, whatever his credential could."""
+    named = (house.ini.section("store", name).get("bucket") for name in house.ini.names("store"))
+    return frozenset(bucket for bucket in named if bucket)
+
+
 class Owners:
     """Which buckets of a store with global names an account may use."""
 
@@ -160,6 +172,11 @@ class Owners:
         self._known[name] = self.house.clock.now() + (CATALOGUED if owner else self.options.remember)
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
+
+    def forget(self, bucket: str) -> None:
+        """The bucket changed hands, or may have: whose it is, is asked anew."""
+        for name in [name for name in self._known if name[2] == bucket]:
+            del self._known[name]
 
     def _owner(self, bucket: str) -> str:
         if not self.house.has("catalog", self.options.catalog):

@@ -331,3 +331,29 @@ def test_a_key_that_the_store_would_take_for_another_is_refused(site, key):
     assert not origin.requests
     door(asked("GET", "/films/a/b/"))
     site()[0](asked("GET", f"/films/{key}"))
+
+
+@pytest.mark.parametrize("ownership", ["store", "open"])
+def test_no_client_names_the_bucket_where_recalled_copies_land(site, tmp_path, ownership):
+    """One credential for all would open it, and with it everybody's films."""
+    door, origin, house = site(Upstream(per_account=False), ownership=ownership)
+    landing = tmp_path / "landing"
+    landing.write_text(f"[DEFAULT]\nstate = {tmp_path}\n[store:landing]\nlike = main\nbucket = landing-1\n")
+    house.ini = Ini(landing, {})
+    door = Grants(origin, door.options, house)
+    for request in (
+        asked("GET", "/landing-1/r/1/t"), asked("GET", "/landing-1"), asked("PUT", "/landing-1"), asked("DELETE", "/landing-1/r/1/t"),
+        asked("PUT", "/films/a", x_amz_copy_source="landing-1/r/1/t"),
+    ):  # fmt: skip
+        with pytest.raises(AccessDenied):
+            door(request)
+    assert not origin.requests
+
+
+def test_a_bucket_that_was_deleted_is_asked_about_anew(site):
+    with HttpOrigin([Reply(200), Reply(403)]) as store:
+        door, _, _ = site(Upstream(store.endpoint, per_account=False))
+        door(asked("DELETE", "/films"))
+        with pytest.raises(AccessDenied):
+            door(asked("GET", "/films/a"))
+        door.owners.relay.close()
