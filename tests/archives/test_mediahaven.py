@@ -582,6 +582,15 @@ def test_a_bad_delivery_that_was_cancelled_is_exported_anew(haven):
     assert b"".join(haven.archive.read(again)) == BODY
 
 
+def test_what_a_cancelled_export_delivers_late_is_not_taken_for_the_next_one(haven):
+    record = haven.put()
+    haven.archive.cancel(haven.ask(record))
+    haven.later()
+    assert len(haven.house.store("main").list("exports")) == 1
+    haven.ask(record, attempts=1)
+    assert len(haven.server.exports) == 2
+
+
 def test_a_deleted_record_cannot_be_read(haven):
     record = haven.put()
     request = haven.ask(record)
