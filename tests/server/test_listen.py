@@ -29,6 +29,7 @@ pipeline = access_log errors health virtual_host sigv4 grants proxy
 address = 127.0.0.1:0
 app = main
 workers = {workers}
+front = {front}
 drain = 10s
 [filter:access_log]
 use = egg:s3shunt#access_log
@@ -68,12 +69,12 @@ listen.serve(Path(sys.argv[1]), sockets)
 class Served:
     """A serving process and what it stands on."""
 
-    def __init__(self, tmp, workers=1):
+    def __init__(self, tmp, workers=1, front="strict"):
         self.store = HttpOrigin().__enter__()
         secret(tmp / "keys.json", [{"access_key": "AK", "secret_key": "SK", "account": "desk"}])
         secret(tmp / "store.json", {"desk": {"access_key": "STOREKEY", "secret_key": "s"}})
         self.ini = tmp / "site.ini"
-        self.ini.write_text(INI.format(state=tmp, endpoint=self.store.endpoint, workers=workers))
+        self.ini.write_text(INI.format(state=tmp, endpoint=self.store.endpoint, workers=workers, front=front))
         self.tmp = tmp
         with (tmp / "err").open("wb") as errors:
             self.process = subprocess.Popen([sys.executable, "-c", SERVE, str(self.ini)], stdout=subprocess.PIPE, stderr=errors)
@@ -135,9 +136,9 @@ def answer(file, method="GET"):
     return status, headers, file.read(length)
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    made = Served(tmp_path_factory.mktemp("served"))
+@pytest.fixture(scope="module", params=["strict", "stock"])
+def served(tmp_path_factory, request):
+    made = Served(tmp_path_factory.mktemp("served"), front=request.param)
     yield made
     assert made.stop() == 0
     assert b"Traceback" not in (made.tmp / "err").read_bytes()

@@ -1,0 +1,244 @@
+"""One answer: what the application says, checked, framed and sent.
+
+The guard: a header that would break the head in two, or that cannot be written, makes the answer a 500
+that says nothing; a body that is shorter or longer than its Content-Length, or that ends in
+an error, ends the connection before the announced end (by a reset where none was announced), so that nobody takes a
+part for the whole. Small answers leave in
+one piece.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+from xml.sax.saxutils import escape
+
+from s3shunt.server.wire import PIECE, Wire
+
+_FIELDS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++: ?+[\t\x20-\x7e\x80-\xff]*+\r\n)*+")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]++")
+_STATUS = re.compile(r"[2-9][0-9]{2}(?: [\t\x20-\x7e]*+)?")
+_STATUSES: dict[str, bytes] = {}
+
+_PLAIN, _LENGTH, _DATE, _CONNECTION, _HOP = range(5)
+_KINDS: dict[str, int] = {}
+_BY_NAME = {
+    "content-length": _LENGTH, "date": _DATE, "connection": _CONNECTION,
+    "keep-alive": _HOP, "transfer-encoding": _HOP, "upgrade": _HOP, "proxy-connection": _HOP, "trailer": _HOP, "te": _HOP,
+}  # fmt: skip
+_KNOWN = 2048
+
+
+class Unfit(Exception):
+    """The application's answer cannot be sent as it is."""
+
+
+class FileWrapper:
+    """``wsgi.file_wrapper``: a file as a body; the server lets the kernel move it where it can."""
+
+    def __init__(self, file: Any, size: int = PIECE) -> None:
+        self.file, self.size = file, size
+        if hasattr(file, "close"):
+            self.close = file.close
+
+    def __iter__(self) -> Any:
+        return iter(lambda: self.file.read(self.size), b"")
+
+
+class Answer:
+    __slots__ = ("bare", "begun", "chunked", "date", "head", "headers", "keep", "last", "left", "modern", "status", "wire")
+
+    def __init__(self, wire: Wire, date: bytes, *, modern: bool, head: bool, keep: bool, last: Callable[[], bool]) -> None:
+        self.wire, self.date, self.modern, self.head, self.keep = wire, date, modern, head, keep
+        self.last = last
+        """Tells, when the head is written, whether no other request can follow."""
+        self.status: str | None = None
+        self.headers: list[tuple[str, str]] = []
+        self.begun = False
+        self.chunked = False
+        self.bare = False
+        """Whether no body may follow, whatever the headers say."""
+        self.left: int | None = None
+        """Bytes that were announced and not yet sent; None when the end is not announced."""
+
+    @property
+    def framed(self) -> bool:
+        """Whether the client can tell where the body should have ended."""
+        return self.chunked or self.left is not None
+
+    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+        """WSGI's ``start_response``."""
+        if exc_info is not None and self.begun:
+            raise exc_info[1].with_traceback(exc_info[2])
+        if exc_info is None and self.status is not None:
+            raise Unfit("start_response was called twice")
+        self.status, self.headers = status, headers
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """The next piece of the body; the head goes with the first. Raises Unfit beyond the announced length."""
+        if not self.begun:
+            self._send(self._begin(None) + self._frame(data) if len(data) <= PIECE else self._begin(None), data)
+        else:
+            self._send(b"", data)
+
+    def _send(self, joined: bytes, data: bytes) -> None:
+        if joined:
+            self.wire.send(joined)
+            if len(data) <= PIECE:
+                return
+        if framed := self._frame(data):
+            self.wire.send(framed)
+
+    def _frame(self, data: bytes) -> bytes:
+        """A piece as it goes on the wire."""
+        if self.bare or not data:
+            return b""
+        if self.chunked:
+            return b"%x\r\n%b\r\n" % (len(data), data)
+        if self.left is not None:
+            self.left -= len(data)
+            if self.left < 0:
+                raise Unfit("the body is longer than its Content-Length")
+        return data
+
+    def send(self, body: Iterable[bytes]) -> None:
+        """The whole answer. Raises Unfit where it cannot be what it says."""
+        kind = type(body)
+        if (kind is list or kind is tuple) and not self.begun:
+            self._whole(b"".join(body))
+            return
+        if kind is FileWrapper and not self.begun and self._file(body):
+            return
+        for piece in body:
+            if piece:
+                self.write(piece)
+        self._end()
+
+    def _whole(self, data: bytes) -> None:
+        head = self._begin(len(data))
+        if self.bare:
+            self.wire.send(head)
+            return
+        if self.left != len(data):
+            raise Unfit("the body is not as long as its Content-Length")
+        if len(data) <= PIECE:
+            self.wire.send(head + data)
+        else:
+            self.wire.send(head)
+            self.wire.send(data)
+
+    def _end(self) -> None:
+        if not self.begun:
+            self.wire.send(self._begin(0))
+        if self.bare:
+            return
+        if self.left:
+            raise Unfit("the body is shorter than its Content-Length")
+        if self.chunked:
+            self.wire.send(b"0\r\n\r\n")
+
+    def _file(self, body: Any) -> bool:
+        """Send a real file from where it stands; False when it is none, or of unknown length."""
+        try:
+            number, offset = body.file.fileno(), body.file.tell()
+        except (AttributeError, OSError):
+            return False
+        head = self._begin(None)
+        if self.left is None or self.bare:
+            self.wire.send(head)
+            return self.bare
+        self.wire.send(head)
+        self.left -= self.wire.send_file(number, offset, self.left)
+        self._end()
+        return True
+
+    def _begin(self, known: int | None) -> bytes:
+        """The head, as bytes. ``known``: the length of the whole body when the application did not say."""
+        status, headers = self.status, self.headers
+        if status is None:
+            raise Unfit("the application ended without calling start_response")
+        line = _STATUSES.get(status) or _status(status)
+        dated = special = False
+        length: str | None = None
+        for name, value in headers:
+            kind = _KINDS.get(name)
+            if kind is None:
+                kind = _kind(name)
+            if kind == _PLAIN:
+                continue
+            if kind == _LENGTH:
+                if length is not None and length != value:
+                    raise Unfit("two values of Content-Length")
+                special, length = special or length is not None, value
+            elif kind == _DATE:
+                dated = True
+            else:
+                special = True
+                self.keep = self.keep and not (kind == _CONNECTION and "close" in value.lower())
+        code = status[:3]
+        if special or code == "204":
+            headers = _without_hops(headers, length if code != "204" else None)
+        fields = _encoded(headers)
+        tail = self._framing(code, length, known)
+        self.begun = True
+        return line + fields + (b"" if dated else self.date) + tail
+
+    def _framing(self, code: str, length: str | None, known: int | None) -> bytes:
+        """The headers of this connection, and the empty line."""
+        lines = b""
+        self.bare = self.head or code in ("204", "304")
+        if length is not None:
+            if not (length.isascii() and length.isdigit()):
+                raise Unfit("Content-Length is no number")
+            self.left = int(length)
+        elif known is not None and not self.bare:
+            self.left, lines = known, b"Content-Length: %d\r\n" % known
+        elif self.modern and not self.bare:
+            self.chunked, lines = True, b"Transfer-Encoding: chunked\r\n"
+        elif not self.bare:
+            self.keep = False
+        if self.keep and self.last():
+            self.keep = False
+        if not self.keep:
+            return lines + b"Connection: close\r\n\r\n"
+        return lines + (b"\r\n" if self.modern else b"Connection: keep-alive\r\n\r\n")
+
+
+def _encoded(headers: list[tuple[str, str]]) -> bytes:
+    try:
+        fields = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+    except UnicodeEncodeError:
+        raise Unfit("a header is not latin-1") from None
+    if not _FIELDS.fullmatch(fields) or fields.count(b"\n") != len(headers):
+        raise Unfit("a header cannot be written")
+    return fields
+
+
+def _without_hops(headers: list[tuple[str, str]], length: str | None) -> list[tuple[str, str]]:
+    kept = [(name, value) for name, value in headers if _BY_NAME.get(name.lower(), _PLAIN) in (_PLAIN, _DATE)]
+    return kept if length is None else [*kept, ("Content-Length", length)]
+
+
+def _kind(name: str) -> int:
+    if not _NAME.fullmatch(name):
+        raise Unfit("a header's name is no token")
+    kind = _BY_NAME.get(name.lower(), _PLAIN)
+    if len(_KINDS) < _KNOWN:
+        _KINDS[name] = kind
+    return kind
+
+
+def _status(status: str) -> bytes:
+    if not _STATUS.fullmatch(status):
+        raise Unfit("a status that is none")
+    line = f"HTTP/1.1 {status if len(status) > 3 else status + ' '}\r\n".encode("ascii")
+    if len(_STATUSES) < _KNOWN:
+        _STATUSES[status] = line
+    return line
+
+
+def refusal(status: str, code: str, message: str, date: bytes, more: bytes = b"") -> bytes:
+    """A whole answer of the server's own, behind which the connection is closed."""
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>'.encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\nConnection: close\r\n".encode()
+    return head + date + more + b"\r\n" + body

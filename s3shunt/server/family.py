@@ -1,0 +1,293 @@
+"""The parent of the processes that serve. It holds the sockets, and otherwise nothing: no pipeline, no connection.
+
+A generation is as many workers as the ini asks for. A new one is started beside the old, and the old one is
+told to end only when every worker of the new one answers; where that fails the old one stays.
+That is the whole of a reload (SIGHUP). SIGUSR2 replaces the parent's own code first: it starts
+itself anew in its place, with its sockets and its children.
+"""
+
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from s3shunt import clock
+from s3shunt.config import ConfigError
+from s3shunt.server import listen, sockets, systemd
+from s3shunt.server.listen import Options
+from s3shunt.server.sockets import Opened
+from s3shunt.server.worker import READY, Parent, Task, work
+
+log = logging.getLogger(__name__)
+
+CHILDREN = "S3SHUNT_CHILDREN"
+ALIVE = "S3SHUNT_ALIVE"
+SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD}
+PAUSES = (0.5, 10.0)
+"""Before a worker that died is replaced; the pause doubles while they die young."""
+LAST = 5.0
+"""Seconds after ``drain`` for a worker to end by itself."""
+SOUND = """
+import sys
+from pathlib import Path
+import s3shunt.cli.serve, s3shunt.server.family
+s3shunt.server.listen.listeners(Path(sys.argv[1]))
+"""
+
+
+@dataclass
+class Worker:
+    slot: int
+    generation: int
+    ready: int | None
+    """Where it will say that it answers; None once it has."""
+    since: float
+
+
+class Family:
+    def __init__(self, path: Path, declared: dict[str, Options], opened: dict[str, Opened]) -> None:
+        self.path, self.declared, self.opened = path, declared, opened
+        self.workers: dict[int, Worker] = {}
+        self._before = declared, opened
+        self.generation = self.answering = 0
+        self.stopping = False
+        self.kill_at = float("inf")
+        self.due: list[tuple[float, int]] = []
+        self.pause = PAUSES[0]
+        self.failed = False
+        self._alive = os.pipe()
+        self._succeed()
+
+    @property
+    def count(self) -> int:
+        return max(options.workers for options in self.declared.values())
+
+    def _succeed(self) -> None:
+        """Take over the children of the code that ran in this process before."""
+        now = clock.wall.monotonic()
+        for entry in filter(None, os.environ.pop(CHILDREN, "").split(",")):
+            pid, _, slot = entry.partition(":")
+            self.workers[int(pid)] = Worker(int(slot), 0, None, now)
+        if kept := os.environ.pop(ALIVE, ""):
+            for number in self._alive:
+                os.close(number)
+            self._alive = tuple(int(number) for number in kept.split(","))  # type: ignore[assignment]
+            for number in self._alive:
+                os.set_inheritable(number, False)  # noqa: FBT003  # the system's own words
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT, and until the last child has ended. Raises SystemExit when no worker could start."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # taken from here, one by one
+        waking, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for number in SIGNALS:
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        self._begin_generation()
+        while self.workers or (self.due and not self.stopping):
+            self._step(waking)
+        signal.set_wakeup_fd(-1)
+        if self.failed:
+            raise SystemExit(1)
+
+    def _step(self, waking: int) -> None:
+        waiting = {worker.ready: pid for pid, worker in self.workers.items() if worker.ready is not None}
+        readable, _, _ = select.select([waking, *waiting], [], [], self._patience())
+        for number in readable:
+            if number != waking:
+                self._heard(self.workers[waiting[number]])
+        for number in os.read(waking, 64) if waking in readable else b"":
+            self._told(number)
+        self._reap()
+        self._replace()
+
+    def _patience(self) -> float:
+        moments = [moment for moment, _ in self.due] + [self.kill_at]
+        return max(0.0, min(60.0, min(moments) - clock.wall.monotonic()))
+
+    def _told(self, number: int) -> None:
+        if number in (signal.SIGTERM, signal.SIGINT):
+            self._stop()
+        elif number == signal.SIGHUP and not self.stopping:
+            self._reload()
+        elif number == signal.SIGUSR2 and not self.stopping:
+            self._hand_over()
+
+    # generations
+
+    def _begin_generation(self) -> None:
+        self.generation += 1
+        self.due = []
+        for listener in self.opened.values():
+            listener.widen(self.count)
+        for slot in range(self.count):
+            self._fork(slot)
+
+    def _heard(self, worker: Worker) -> None:
+        """A worker says that it answers, or ended without."""
+        assert worker.ready is not None
+        said = os.read(worker.ready, 1)
+        os.close(worker.ready)
+        worker.ready = None
+        if said != READY:
+            return self._stillborn(worker)
+        mine = [other for other in self.workers.values() if other.generation == self.generation]
+        if len(mine) == self.count and all(other.ready is None for other in mine):
+            self._answering()
+        return None
+
+    def _answering(self) -> None:
+        if self.answering != self.generation:
+            log.info("generation %d answers", self.generation)
+            systemd.notify(os.environ, "READY=1", f"MAINPID={os.getpid()}")
+        self.answering = self.generation
+        self._settle(back=False)
+        self._end([pid for pid, worker in self.workers.items() if worker.generation != self.generation])
+
+    def _stillborn(self, worker: Worker) -> None:
+        """A worker of a new generation could not start: that generation is given up."""
+        if worker.generation != self.generation or self.answering == self.generation or self.stopping:
+            return
+        log.error("a worker did not start: %s", "what answered before goes on" if self.answering or self._old() else "giving up")
+        self._end([pid for pid, other in self.workers.items() if other.generation == self.generation])
+        if self._old():
+            self.generation = self.answering
+            self._settle(back=True)
+        else:
+            self.failed = True
+            self._stop()
+
+    def _old(self) -> list[int]:
+        return [pid for pid, worker in self.workers.items() if worker.generation != self.generation]
+
+    def _end(self, pids: list[int]) -> None:
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                continue
+
+    def _stop(self) -> None:
+        if not self.stopping:
+            systemd.notify(os.environ, "STOPPING=1")
+            drain = max(options.drain for options in self.declared.values()) / 1000
+            self.kill_at = clock.wall.monotonic() + drain + LAST
+        self.stopping = True
+        self._end(list(self.workers))
+        for listener in (*self.opened.values(), *self._before[1].values()):
+            for sock in listener.sockets:
+                sock.close()
+
+    def _reload(self) -> None:
+        """The ini anew. What is wrong with it is told, and changes nothing."""
+        systemd.notify(os.environ, "RELOADING=1")
+        try:
+            declared = listen.listeners(self.path)
+            opened = {name: self._kept(name, options) or listen.fresh(options) for name, options in declared.items()}
+        except (ConfigError, OSError) as error:
+            log.error("not reloaded: %s", error)  # noqa: TRY400  # where it happened says nothing
+            systemd.notify(os.environ, "READY=1")
+            return
+        self._before = self.declared, self.opened
+        self.declared, self.opened = declared, opened
+        self._begin_generation()
+
+    def _kept(self, name: str, options: Options) -> Opened | None:
+        before = self.declared.get(name)
+        if before is None or before.address != options.address:
+            return None
+        return Opened(list(self.opened[name].sockets), self.opened[name].fixed)
+
+    def _settle(self, *, back: bool) -> None:
+        """Close what only the other generation answered on."""
+        before = self._before
+        now = self.declared, self.opened
+        if back:
+            (self.declared, self.opened), before = before, now
+        mine = {sock for listener in self.opened.values() for sock in listener.sockets}
+        for listener in before[1].values():
+            for sock in set(listener.sockets) - mine:
+                sock.close()
+        self._before = self.declared, self.opened
+
+    def _hand_over(self) -> None:
+        """Start what is installed now in place of this code, with the same arguments."""
+        if subprocess.run([sys.executable, "-c", SOUND, str(self.path)], check=False).returncode:
+            log.error("not handed over: the new code does not start")
+            return
+        log.info("handing over")
+        os.environ[sockets.KEPT] = sockets.keep((sockets.key(name, self.declared[name].address), one) for name, one in self.opened.items())
+        os.environ[CHILDREN] = ",".join(f"{pid}:{worker.slot}" for pid, worker in self.workers.items())
+        os.environ[ALIVE] = ",".join(map(str, self._alive))
+        for number in self._alive:
+            os.set_inheritable(number, True)  # noqa: FBT003
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # they wait for the new code
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+    # workers
+
+    def _fork(self, slot: int) -> None:
+        ready, said = os.pipe()
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        pid = os.fork()
+        if pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            os.close(said)
+            self.workers[pid] = Worker(slot, self.generation, ready, clock.wall.monotonic())
+            return
+        signal.set_wakeup_fd(-1)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        os.close(ready)
+        os.close(self._alive[1])
+        work(self.path, self._tasks(slot), Parent(said, self._alive[0]))
+        raise SystemExit(0)
+
+    def _tasks(self, slot: int) -> list[Task]:
+        tasks = []
+        for name, options in self.declared.items():
+            mine = self.opened[name].of(slot, self.count)
+            for sock in self.opened[name].sockets:
+                if sock not in mine:
+                    sock.close()
+            tasks.append(Task(options, mine))
+        return tasks
+
+    def _reap(self) -> None:
+        while self.workers:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                self.workers.clear()
+                return
+            if not pid:
+                break
+            if worker := self.workers.pop(pid, None):
+                self._ended(pid, worker, os.waitstatus_to_exitcode(status))
+        if clock.wall.monotonic() >= self.kill_at:
+            for pid in self.workers:
+                os.kill(pid, signal.SIGKILL)
+            self.kill_at = float("inf")
+
+    def _ended(self, pid: int, worker: Worker, code: int) -> None:
+        if worker.ready is not None:
+            os.close(worker.ready)
+            self._stillborn(worker)
+        if self.stopping or worker.generation != self.generation:
+            return
+        now = clock.wall.monotonic()
+        self.pause = PAUSES[0] if now - worker.since > PAUSES[1] else min(self.pause * 2, PAUSES[1])
+        log.error("process %d ended with %d: another takes its place", pid, code)
+        self.due.append((now + self.pause, worker.slot))
+
+    def _replace(self) -> None:
+        now = clock.wall.monotonic()
+        late = [slot for moment, slot in self.due if moment <= now]
+        self.due = [entry for entry in self.due if entry[0] > now]
+        for slot in late if not self.stopping else ():
+            self._fork(slot)
