@@ -46,12 +46,13 @@ from s3shunt.config import duration, number, option, size, word
 from s3shunt.connect import House
 from s3shunt.context import Decision
 from s3shunt.model import NULL, Identity, ObjectRef
-from s3shunt.protocol import addressing, delete, headers, operations, sigv4
+from s3shunt.protocol import addressing, delete, headers, operations, sigv4, xml
 from s3shunt.protocol.errors import (
     AccessDenied,
     IncompleteBody,
     InvalidRequest,
     InvalidStorageClass,
+    MalformedXML,
     MissingContentLength,
     NoSuchVersion,
     ServiceUnavailable,
@@ -127,6 +128,8 @@ class Proxy:
             return 0, sigv4.EMPTY_SHA256, ()
         if kind is not Body.BYTES:
             data = document(request)
+            if not xml.harmless(data):
+                raise MalformedXML  # the store may resolve what it declares
             return len(data), sha256(data).hexdigest(), [data] if data else []
         body = request.input
         if body.length is None:

@@ -14,7 +14,7 @@ from lxml import etree
 
 from s3shunt.protocol.errors import MalformedXML, text
 
-__all__ = ["NAMESPACE", "MalformedXML", "child", "children", "element", "name", "read", "text", "value"]
+__all__ = ["NAMESPACE", "MalformedXML", "child", "children", "element", "harmless", "name", "read", "text", "value"]
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 DECLARATION = "<?xml version='1.0' encoding='UTF-8'?>\n"
@@ -34,7 +34,7 @@ _DECLARED = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)["']""")
 def read(document: bytes, root: str, *, limit: int = MAX_BYTES) -> Element:
     """The root element of a document, which must be called ``root``, in whatever namespace. Raises MalformedXML."""
     document = document.removeprefix(codecs.BOM_UTF8)
-    if len(document) > limit or not _is_plain_utf8(document) or document.count(b"<") > 2 * MAX_ELEMENTS:
+    if len(document) > limit or not harmless(document) or document.count(b"<") > 2 * MAX_ELEMENTS:
         raise MalformedXML
     try:
         tree = etree.fromstring(document, _parser())
@@ -45,8 +45,9 @@ def read(document: bytes, root: str, *, limit: int = MAX_BYTES) -> Element:
     return tree
 
 
-def _is_plain_utf8(document: bytes) -> bool:
-    """Every other encoding could hide a DOCTYPE from the scan."""
+def harmless(document: bytes) -> bool:
+    """UTF-8 without a DOCTYPE, and so without entities; every other encoding could hide one from the scan. JSON is harmless, too."""
+    document = document.removeprefix(codecs.BOM_UTF8)
     declared = _DECLARED.match(document)
     if declared is not None and declared[1].lower() not in (b"utf-8", b"utf8", b"us-ascii"):
         return False

@@ -400,3 +400,25 @@ def test_a_version_is_answered_with_itself_or_not_at_all(site, store, method, to
 def test_the_version_null_need_not_be_named(site, store):
     store.script.append(Reply(200, b"bytes"))
     assert site("GET", "/films/a?versionId=null").body == b"bytes"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'<!DOCTYPE t [<!ENTITY x SYSTEM "file:///etc/passwd">]><Tagging>&x;</Tagging>',
+        b"\xef\xbb\xbf<! doctype t><Tagging/>",
+        "<!DOCTYPE t><Tagging/>".encode("utf-16"),
+        b"<?xml version='1.0' encoding='utf-7'?>+ADw-!DOCTYPE t+AD4-",
+        b"<Tagging>\xff</Tagging>",
+    ],
+)
+def test_a_document_that_could_make_the_store_read_files_stays_here(site, store, document):
+    """CVE-2022-47950"""
+    assert site("PUT", "/films/a?tagging", document).code == "MalformedXML"
+    assert not store.requests
+
+
+def test_a_policy_in_json_is_a_document_too(site, store):
+    policy = b'{"Statement": [{"Sid": "<1>", "Effect": "Allow"}]}'
+    assert site("PUT", "/films?policy", policy).status == 200
+    assert store.requests[0].body == policy
