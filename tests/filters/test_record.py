@@ -582,6 +582,14 @@ def test_an_aborted_upload_is_forgotten(site):
     assert site.catalog.upload(found) is None
 
 
+def test_an_upload_is_not_forgotten_because_its_id_was_aborted_under_another_key(site):
+    """SeaweedFS says 204 to an Abort of what it does not know."""
+    found, _ = upload(site, **GLACIER)
+    site.front.do_AbortMultipartUpload = lambda _: Response(status=204, app_iter=())
+    assert site.delete(f"/films/other?uploadId={found}").status == 204
+    assert site.catalog.upload(found).storage_class == "GLACIER"
+
+
 def test_a_copy_with_a_class_is_archived(site):
     site.stored("b")
     assert site.put("/films/a", x_amz_copy_source="films/b", **GLACIER).status == 200

@@ -52,7 +52,7 @@ class Writes:
         ref, name = replace(request.ref, version=None), request.operation.name
         if name == "CompleteMultipartUpload":
             upload = None if request.context.plain else self._upload(request)
-            if upload is None or (upload.ref.account, upload.ref.bucket, upload.ref.key) != (ref.account, ref.bucket, ref.key):
+            if upload is None:
                 return Plan(ref=ref, operation=name)
             return Plan(ref=ref, operation=name, storage_class=upload.storage_class, external_id=upload.external_id)
         policies = self.keeper.house.policies
@@ -157,7 +157,10 @@ class Writes:
     # Multipart uploads
 
     def _upload(self, request: Request) -> Upload | None:
-        return green.offload(self.keeper.truth.upload, request.parameters.get("uploadId", ""))
+        """What is known of the upload, if it is one of this key: some stores take any id for any key."""
+        found = green.offload(self.keeper.truth.upload, request.parameters.get("uploadId", ""))
+        ref = replace(request.ref, version=None)
+        return found if found is not None and replace(found.ref, version=None) == ref else None
 
     def create_upload(self, request: Request) -> Response:
         """The class is kept until Complete: the store never hears of it."""
@@ -175,8 +178,9 @@ class Writes:
 
     def abort_upload(self, request: Request) -> Response:
         response = self.forward(request)
-        if response.status_int < 300 and not request.context.plain:
-            green.offload(self.keeper.truth.drop_upload, request.parameters.get("uploadId", ""))
+        upload = self._upload(request) if response.status_int < 300 and not request.context.plain else None
+        if upload is not None:
+            green.offload(self.keeper.truth.drop_upload, upload.id)
         return response
 
 
