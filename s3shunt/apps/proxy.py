@@ -34,7 +34,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
@@ -153,36 +153,22 @@ class Spool:
         """Its length and its bytes, which are there until ``kept`` is closed. Raises MissingContentLength, SlowDown."""
         self.folder.mkdir(parents=True, exist_ok=True)
         file = kept.enter_context(tempfile.SpooledTemporaryFile(max_size=self.options.spool, dir=str(self.folder)))  # noqa: SIM115
-        taken = kept.enter_context(self._room())
+        length = 0
         for data in body:
-            if taken.size + len(data) > self.options.spool_limit:
+            length += len(data)
+            if length > self.options.spool_limit:
                 raise MissingContentLength
-            self._take(taken, len(data))
+            self._take(len(data))
+            kept.callback(self._take, -len(data))
             green.offload(_write, file, data)
         file.seek(0)
-        return taken.size, _unspooled(file)
+        return length, _unspooled(file)
 
-    @contextmanager
-    def _room(self) -> Iterator["Room"]:
-        room = Room()
-        try:
-            yield room
-        finally:
-            self._take(room, -room.size)
-
-    def _take(self, room: "Room", size: int) -> None:
+    def _take(self, size: int) -> None:
         with self._lock:
             if self.total + size > self.options.spool_total:
                 raise SlowDown(retry_after=5)
             self.total += size
-            room.size += size
-
-
-@dataclass
-class Room:
-    """What one upload takes of the spool."""
-
-    size: int = 0
 
 
 def _write(file: IO[bytes], data: bytes) -> None:
