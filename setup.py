@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "s3shunt/__init__.py").read_text())[1]
 
-DOORS = ["access_log", "errors", "health", "virtual_host", "sigv4", "grants", "lookup", "restore", "listing", "record", "shunt"]
+DOORS = ["guard", "access_log", "errors", "health", "virtual_host", "sigv4", "grants", "lookup", "restore", "listing", "record", "shunt"]
 JOBS = ["archive", "evict", "recall", "expire", "discard", "sweep", "scan", "audit"]
 
 setup(

@@ -13,6 +13,7 @@ PAGES = {
     "access_log": "s3shunt.filters.access_log",
     "errors": "s3shunt.filters.errors",
     "grants": "s3shunt.filters.grants",
+    "guard": "s3shunt.filters.guard",
     "health": "s3shunt.filters.health",
     "proxy": "s3shunt.apps.proxy",
     "serve": "s3shunt.server.listen",

@@ -39,6 +39,7 @@ KNOWING = ("restore", "record", "shunt")
 
 RULES = (
     *(Rule("errors", inner, f"what {inner} refuses becomes an answer in errors, and nowhere else", needed=True) for inner in RAISING),
+    Rule("guard", "errors", "guard answers by itself, before anything else is read"),
     Rule("access_log", "errors", "a refusal passes access_log only as the answer that errors made of it"),
     Rule("health", "virtual_host", "a bucket's host name would turn the health path into a key"),
     Rule("health", "sigv4", "who asks for health signs nothing"),
