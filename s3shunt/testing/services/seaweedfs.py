@@ -49,6 +49,14 @@ def seaweedfs(patience: float = 60.0, *, log: Path | None = None, keep: bool = F
             child.send_signal(signal.SIGKILL)  # a clean stop takes twenty seconds, and nothing of it is kept
             child.wait()
             shutil.rmtree(home, ignore_errors=True)
+            _forget_sockets(ports)
+
+
+def _forget_sockets(ports: list[int]) -> None:
+    """It makes some in /tmp whatever it is told, and a killed one leaves them."""
+    for port in (*ports, *(port + 10000 for port in ports)):
+        for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+            left.unlink(missing_ok=True)
 
 
 def _command(binary: str, home: Path, ports: list[int]) -> list[str]:

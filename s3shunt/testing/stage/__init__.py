@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -42,10 +42,14 @@ def kept() -> bool:
 
 def logs(name: str) -> Path:
     """The folder for what the processes of ``name`` say."""
-    given = os.environ.get("S3SHUNT_STAGE_LOGS")
-    folder = Path(given) / name if given else Path(tempfile.mkdtemp(prefix=f"s3shunt-logs-{name}-"))
+    folder = Path(os.environ.get("S3SHUNT_STAGE_LOGS") or _own_logs()) / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@cache
+def _own_logs() -> str:
+    return tempfile.mkdtemp(prefix="s3shunt-stage-logs-")
 
 
 @dataclass
