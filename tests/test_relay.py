@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from s3shunt.protocol.errors import BadDigest, IncompleteBody, ServiceUnavailable, SlowDown
-from s3shunt.relay import Head, Limits, Relay, _readable, sign
+from s3shunt.relay import Head, Limits, Relay, sign
 from s3shunt.testing.clock import HandClock
 from s3shunt.testing.origin import HttpOrigin, Reply
 
@@ -235,7 +235,7 @@ def test_a_connection_that_said_goodbye_while_idle_is_not_used(origin, relay, fa
         origin.say(farewell)
     else:
         origin.hang_up()
-    while not _readable(relay._idle[0][0].sock):
+    while not relay._idle[0][0].stirred():
         pass
     assert put(relay, [b"x"], 1).status == 200
     assert origin.connections == 2

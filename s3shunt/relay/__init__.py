@@ -1,0 +1,241 @@
+"""The streaming HTTP client of the data path: ``Relay(endpoint, limits).send(head, body) -> answer``.
+
+What it promises, and its tests hold it to:
+
+- the target goes out exactly as given; no redirects, no proxies from the environment, TLS verified;
+- a request body that raises, or has another length than announced, cuts the
+  connection at once: the store sees a cut body and stores nothing;
+- an answer given before the body was sent is read and relayed;
+- an answer whose end is not known for sure is no answer, and a body that ends
+  early raises IncompleteBody, never ends quietly;
+- a connection is used again only after its answer was read to the end and
+  nothing follows it; every other way out destroys it;
+- every wait has a deadline, the pool a cap; a store that does not answer is left alone but for one
+  probe a second, and is not asked more than a tenth more often for failing.
+"""
+
+import random
+import ssl
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+from urllib.parse import urlsplit
+
+from s3shunt import clock, green
+from s3shunt.protocol.errors import IncompleteBody, ServiceUnavailable, SlowDown
+from s3shunt.relay import link as links
+from s3shunt.relay.body import BROKEN, AnswerBody
+from s3shunt.relay.care import Breaker, Budget
+from s3shunt.relay.head import LONGEST, Head, Told, Unclear, read
+from s3shunt.relay.link import PIECE, Link
+from s3shunt.relay.sign import sign
+
+__all__ = ["Answer", "AnswerBody", "Head", "Limits", "Relay", "sign"]
+
+INTERIM = 8
+"""Heads such as 100 Continue that may come before the answer's."""
+FRESH = 1_000
+"""Milliseconds for which a connection may have been idle that takes what cannot be repeated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Deadlines in milliseconds: for a connection, for the whole head of an answer, for each piece of a body."""
+
+    connect: int = 2_000
+    response: int = 60_000
+    gap: int = 30_000
+    idle: int = 4_000
+    connections: int = 1024
+    retries: int = 2
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came back. ``body`` must be read to its end or closed; ``attempts`` counts what it took."""
+
+    status: int
+    reason: str
+    fields: list[tuple[str, str]]
+    body: AnswerBody
+    attempts: int = 1
+
+    def field(self, name: str) -> str | None:
+        return next((value for key, value in self.fields if key.lower() == name), None)
+
+
+class Relay:
+    """One store's connections. Shared by all requests of a process; may be called from any thread."""
+
+    def __init__(self, endpoint: str, limits: Limits = Limits(), *, cafile: str | None = None, timer: clock.Clock = clock.wall) -> None:
+        parts = urlsplit(endpoint)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+            raise ValueError(f"endpoint {endpoint}: expected http(s)://host[:port]")
+        self.host = parts.netloc.rpartition("@")[2]
+        self._address = (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+        self._tls: ssl.SSLContext | None = links.tls(cafile) if parts.scheme == "https" else None
+        self.limits = limits
+        self._timer = timer
+        self._lock = threading.RLock()  # never held over I/O; an answer may be collected, and so closed, at any moment
+        self._idle: list[tuple[Link, float]] = []
+        self._open = 0
+        self._breaker, self._budget = Breaker(timer), Budget()
+
+    def send(self, head: Head, body: Iterable[bytes] = (), *, retry: bool = False) -> Answer:
+        """Raises ServiceUnavailable when the store gives no answer, SlowDown when too many wait for it.
+
+        With ``retry`` (an idempotent request without a body) a failed attempt is
+        made again, at most ``limits.retries`` times. What ``body`` raises comes
+        through as it is.
+        """
+        if not self._breaker.admits():
+            raise ServiceUnavailable(retry_after=1)
+        self._budget.earn()
+        attempt, wire = 1, head.wire()
+        while True:
+            try:
+                return self._attempt(head, wire, body, attempt, fresh=attempt > 1 or not retry)
+            except ServiceUnavailable:
+                if not retry or attempt > self.limits.retries or not self._budget.spend():
+                    raise
+            green.sleep(random.uniform(0.01, 0.1) * attempt)
+            attempt += 1
+
+    def _attempt(self, head: Head, wire: bytes, body: Iterable[bytes], attempt: int, *, fresh: bool) -> Answer:
+        link, done = self._take(fresh=fresh), False
+        try:
+            whole = _send(link, head, wire, body, self.limits.gap / 1000)
+            link.until(self.limits.response / 1000)
+            told, rest = _answer(link, head.method)
+            self._breaker.answered()
+            if not whole and told.status < 400:
+                raise ServiceUnavailable("The store answered before it had the whole body.", retry_after=1)
+            done = True
+        except BROKEN as error:
+            self._breaker.failed()
+            raise ServiceUnavailable(retry_after=1) from error
+        finally:
+            if not done:
+                self._destroy(link)
+        answered = AnswerBody(link, rest, told.length, self.limits.gap / 1000, self._ended if whole and told.lasting else self._spent)
+        if told.length == 0:
+            answered.finish()
+        return Answer(told.status, told.reason, told.fields, answered, attempt)
+
+    def _take(self, *, fresh: bool) -> Link:
+        """A quiet pooled connection, or a new one. ``fresh``: not one that may just be closing. Raises ServiceUnavailable, SlowDown."""
+        idle = (FRESH if fresh else self.limits.idle) / 1000
+        while True:
+            with self._lock:
+                if not self._idle:
+                    if self._open >= self.limits.connections:
+                        raise SlowDown(retry_after=1)
+                    self._open += 1
+                    break
+                link, since = self._idle.pop()
+            if self._timer.monotonic() - since < idle and link.usable and not link.stirred():
+                return link
+            self._destroy(link)
+        return self._connected()
+
+    def _connected(self) -> Link:
+        done = False
+        try:
+            link = links.connect(self._address, self._tls, self.limits.connect / 1000)
+            done = True
+        except OSError as error:
+            self._breaker.failed()
+            raise ServiceUnavailable(retry_after=1) from error
+        finally:
+            if not done:
+                with self._lock:
+                    self._open -= 1
+        return link
+
+    def _ended(self, link: Link, clean: bool) -> None:  # noqa: FBT001  # as AnswerBody calls
+        if not clean:
+            self._destroy(link)
+            return
+        with self._lock:
+            self._idle.append((link, self._timer.monotonic()))
+
+    def _spent(self, link: Link, _: bool) -> None:  # noqa: FBT001
+        self._destroy(link)
+
+    def _destroy(self, link: Link) -> None:
+        with self._lock:
+            self._open -= 1
+        link.close()
+
+    def close(self) -> None:
+        """Drop what is idle."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for link, _ in idle:
+            self._destroy(link)
+
+    @property
+    def open(self) -> int:
+        """Connections that exist, idle ones included."""
+        return self._open
+
+
+def _send(link: Link, head: Head, wire: bytes, body: Iterable[bytes], gap: float) -> bool:
+    """Send the request; False when the store answered, or stopped listening, before it had all of it."""
+    pieces = iter(body)
+    first = next(pieces, b"")
+    link.until(gap)
+    if len(first) == head.length <= PIECE:
+        link.send(wire + first)
+        first = b""
+        sent = head.length
+    else:
+        link.send(wire)
+        sent = 0
+    for data in chain([first], pieces):
+        sent += len(data)
+        if sent > head.length:
+            raise IncompleteBody
+        if data and not _passed(link, data, gap):
+            return False
+    if sent < head.length:
+        raise IncompleteBody
+    return True
+
+
+def _passed(link: Link, data: bytes, gap: float) -> bool:
+    if link.refused():
+        return False
+    link.until(gap)
+    try:
+        link.send(data)
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    return True
+
+
+def _answer(link: Link, method: str) -> tuple[Told, bytes]:
+    """The head of the answer, and what came with it. Raises BROKEN."""
+    rest = b""
+    for _ in range(INTERIM):
+        head, rest = _head(link, rest)
+        told = read(head, method)
+        if told.status >= 200:
+            return told, rest
+        if told.status == 101:
+            break
+    raise Unclear("no answer, but words in between")
+
+
+def _head(link: Link, data: bytes) -> tuple[bytes, bytes]:
+    if not data:
+        data = link.receive(PIECE, ready=False)
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        more = link.receive(PIECE, ready=False)
+        if not more or len(data) > LONGEST:
+            raise Unclear("no whole head")
+        data += more
+    if end > LONGEST:
+        raise Unclear("the head is too long")
+    return data[:end], data[end + 4 :]

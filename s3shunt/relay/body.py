@@ -1,0 +1,139 @@
+"""The bytes of an answer: they end only where the answer ends, and break where the store breaks."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from s3shunt import clock
+from s3shunt.protocol.errors import IncompleteBody
+from s3shunt.relay.head import Unclear
+from s3shunt.relay.link import PIECE, Link
+
+LARGEST = 1 << 20
+"""What is held of a body at most."""
+SLOW = 0.05
+"""Seconds after which who reads is not keeping up."""
+LINE = 8192
+TRAILERS = 100
+
+BROKEN = (OSError, Unclear)
+"""How a store, or the way to it, fails."""
+
+_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
+
+
+class AnswerBody:
+    """Iterate it, once, or close it. ``left`` is what is still to come, None while nobody knows.
+
+    ``ended(link, clean)`` is called once: whether the link stands behind this answer and in front of nothing.
+    """
+
+    def __init__(self, link: Link, buffer: bytes, length: int | None, gap: float, ended: Callable[[Link, bool], None]) -> None:
+        self.left = length
+        self._link: Link | None = link
+        self._buffer = buffer
+        self._gap = gap
+        self._ended = ended
+        self._size = PIECE
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from _gathered(self._chunked()) if self.left is None else self._measured()
+        except BROKEN as error:
+            raise IncompleteBody("The store broke off its answer.") from error
+        finally:
+            self.close()
+
+    def whole(self) -> bytes:
+        """All that is left, in one piece."""
+        pieces = list(self)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _measured(self) -> Iterator[bytes]:
+        while self._link is not None and self.left:
+            begun = clock.wall.monotonic()
+            yield self._piece(self._link, self.left)
+            keeps_up = clock.wall.monotonic() - begun < SLOW
+            self._size = min(2 * self._size, LARGEST) if keeps_up else PIECE
+
+    def _piece(self, link: Link, left: int) -> bytes:
+        """The next of them; behind the last the link is done with."""
+        data = self._take(link, self._size)
+        if len(data) > left:
+            data, self._buffer = data[:left], data[left:]
+        self.left = left - len(data)
+        if not self.left:
+            self.finish()
+        return data
+
+    def _take(self, link: Link, size: int) -> bytes:
+        """What has come, or comes next, at most ``size`` bytes. Raises BROKEN."""
+        if self._buffer:
+            data, self._buffer = self._buffer[:size], self._buffer[size:]
+            return data
+        link.until(self._gap)
+        data = link.receive(size)
+        if not data:
+            raise Unclear("the answer ended early")
+        return data
+
+    def _chunked(self) -> Iterator[bytes]:
+        link = self._link
+        if link is None:
+            return
+        while size := self._chunk(link):
+            while size:
+                data = self._take(link, min(size, LARGEST))
+                size -= len(data)
+                yield data
+            if self._line(link):
+                raise Unclear("a chunk is longer than it said")
+        for _ in range(TRAILERS):
+            if not self._line(link):
+                self.left = 0
+                self.finish()
+                return
+        raise Unclear("too many trailers")
+
+    def _chunk(self, link: Link) -> int:
+        found = _SIZE.fullmatch(self._line(link))
+        if found is None:
+            raise Unclear("a chunk size that is none")
+        return int(found[1], 16)
+
+    def _line(self, link: Link) -> bytes:
+        while (end := self._buffer.find(b"\r\n")) < 0:
+            if len(self._buffer) > LINE:
+                raise Unclear("a line is too long")
+            kept, self._buffer = self._buffer, b""
+            self._buffer = kept + self._take(link, PIECE)
+        line, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
+        return line
+
+    def finish(self) -> None:
+        """The answer was read to its end. What came behind it belongs to nobody, and spoils the link."""
+        link, self._link = self._link, None
+        if link is not None:
+            self._ended(link, not self._buffer)
+
+    def close(self) -> None:
+        """Give up what was not read: the link with it."""
+        link, self._link = self._link, None
+        if link is not None:
+            self._ended(link, False)  # noqa: FBT003  # said in the class's promise
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Of small pieces larger ones."""
+    kept: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        kept.append(piece)
+        size += len(piece)
+        if size >= PIECE:
+            yield b"".join(kept)
+            kept, size = [], 0
+    if kept:
+        yield b"".join(kept)

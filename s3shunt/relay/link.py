@@ -1,0 +1,307 @@
+"""One connection to a store: a raw socket that never blocks, and waits that always have a deadline.
+
+Under green threads a socket is made known to the hub once, when it is first waited for, and
+stays so: an exchange costs no ``epoll_ctl`` and no timer. Deadlines are kept by one watch that looks at
+all waiting links a few times a second. Under threads a wait is a ``poll``. TLS is spoken
+in memory, over either.
+"""
+
+import select
+import socket
+import ssl
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from s3shunt import clock, green
+
+PIECE = 65536
+TICK = 0.1
+
+
+def raw(name: str) -> Any:
+    """A module of the standard library as it was before a host (Swift) patched it."""
+    if not green.patched():
+        return {"socket": socket, "select": select}[name]
+    from eventlet.patcher import original
+
+    return original(name)
+
+
+class Link:
+    """Plain TCP. Waits raise TimeoutError at ``deadline``, which is ``clock.wall.monotonic`` and set before each."""
+
+    def __init__(self, sock: Any) -> None:
+        sock.setblocking(False)  # noqa: FBT003
+        self.sock = sock
+        self.deadline = 0.0
+        self.hub = Hub.here(sock.fileno()) if green.hub() else None
+
+    def until(self, seconds: float) -> None:
+        """What follows has so long."""
+        self.deadline = clock.wall.monotonic() + seconds
+
+    def send(self, data: Any) -> None:
+        """All of it."""
+        try:
+            sent = self.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        rest = memoryview(data)[sent:]
+        while rest:
+            self.wait(writing=True)
+            with suppress(BlockingIOError):
+                rest = rest[self.sock.send(rest) :]
+
+    def receive(self, size: int, *, ready: bool = True) -> bytes:
+        """What is there, at most ``size`` bytes; b'' at the end. Not ``ready``: it will be waited for, so do not look first."""
+        while True:
+            if not ready:
+                self.wait()
+            try:
+                return self.sock.recv(size)  # type: ignore[no-any-return]
+            except BlockingIOError:
+                ready = False
+
+    def wait(self, *, writing: bool = False) -> None:
+        if self.hub is not None:
+            self.hub.wait(self, writing=writing)
+            return
+        poll = raw("select").poll()
+        poll.register(self.sock.fileno(), select.POLLOUT if writing else select.POLLIN)
+        if not poll.poll(max(0, self.deadline - clock.wall.monotonic()) * 1000):
+            raise TimeoutError("waited too long for a store")
+
+    def stirred(self) -> bool:
+        """Whether something came unasked: bytes, or the end."""
+        try:
+            self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def refused(self) -> bool:
+        """Whether the store is answering, or gone, before it has the whole request."""
+        return self.stirred()
+
+    @property
+    def usable(self) -> bool:
+        """A link lives on the hub of the thread that opened it."""
+        return self.hub is None or self.hub.mine
+
+    def close(self) -> None:
+        if self.hub is not None:
+            self.hub.forget()
+        self.sock.close()
+
+
+class Hub:
+    """A link's place on the hub."""
+
+    def __init__(self, hub: Any, fileno: int) -> None:
+        self.hub, self.fileno = hub, fileno
+        self.waiter: Any = None
+        self._listener: Any = None
+
+    @classmethod
+    def here(cls, fileno: int) -> "Hub":
+        from eventlet import hubs
+
+        return cls(hubs.get_hub(), fileno)
+
+    @property
+    def mine(self) -> bool:
+        from eventlet import hubs
+
+        return hubs.get_hub() is self.hub
+
+    def wait(self, link: Link, *, writing: bool) -> None:
+        from greenlet import getcurrent
+
+        watch = Watch.of(self.hub)
+        if writing:
+            self._pause()  # or what the store sends meanwhile would wake the writer
+            listener = self._listen("write")
+        elif self._listener is None:
+            self._listener = self._listen("read")
+        self.waiter = getcurrent()
+        watch.add(link)
+        try:
+            self.hub.switch()
+        finally:
+            self.waiter = None
+            watch.waiting.discard(link)
+            if writing:
+                self.hub.remove(listener)
+
+    def _listen(self, kind: str) -> Any:
+        return self.hub.add(kind, self.fileno, self._wake, self.expire, self._gone)
+
+    def _wake(self, _: int) -> None:
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None:
+            waiter.switch()
+        else:  # nobody wants what came: not to be told again until somebody does
+            self._pause()
+
+    def expire(self, error: BaseException) -> None:
+        """Wake the one who waits with an error. Called on the hub."""
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None:
+            waiter.throw(error)
+
+    def _gone(self) -> None:
+        self._listener = None
+
+    def _pause(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            self.hub.remove(listener)
+
+    forget = _pause
+
+
+class Watch:
+    """Looks at the waiting links of one hub for as long as there are any."""
+
+    _all: ClassVar["dict[int, Watch]"] = {}
+
+    def __init__(self, hub: Any) -> None:
+        self.hub = hub
+        self.waiting: set[Link] = set()
+        self._ticking = False
+
+    @classmethod
+    def of(cls, hub: Any) -> "Watch":
+        found = cls._all.get(id(hub))
+        if found is None or found.hub is not hub:
+            found = cls._all[id(hub)] = cls(hub)
+        return found
+
+    def add(self, link: Link) -> None:
+        self.waiting.add(link)
+        if not self._ticking:
+            self._ticking = True
+            self.hub.schedule_call_global(TICK, self._look)
+
+    def _look(self) -> None:
+        now = clock.wall.monotonic()
+        self._ticking = bool(self.waiting)
+        if self._ticking:
+            self.hub.schedule_call_global(TICK, self._look)
+        for link in [link for link in self.waiting if link.deadline <= now]:
+            assert link.hub is not None
+            link.hub.expire(TimeoutError("waited too long for a store"))
+
+
+class TlsLink(Link):
+    """The same under TLS; the records pass through memory, so that every wait is the plain link's."""
+
+    def __init__(self, sock: Any, context: ssl.SSLContext, host: str) -> None:
+        super().__init__(sock)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._ended = False
+
+    def shake_hands(self) -> None:
+        """Raises OSError (ssl.SSLError is one) or TimeoutError."""
+        self._until_done(self._tls.do_handshake)
+
+    def send(self, data: Any) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._until_done(self._tls.write, rest[: 4 * PIECE]) :]
+        self._flush()
+
+    def receive(self, size: int, *, ready: bool = True) -> bytes:  # noqa: ARG002  # what is there may be in memory already
+        try:
+            return self._until_done(self._tls.read, size)  # type: ignore[no-any-return]
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+
+    def _until_done(self, act: Any, *args: Any) -> Any:
+        while True:
+            try:
+                return act(*args)
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._feed(super().receive(PIECE))
+            finally:
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            super().send(self._outgoing.read())
+
+    def _feed(self, data: bytes) -> None:
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    def stirred(self) -> bool:
+        """A session ticket is no word of the store's: what came is read as far as it is such."""
+        while super().stirred():
+            try:
+                self._feed(self.sock.recv(PIECE))
+                self._tls.read(1)
+            except ssl.SSLWantReadError:
+                continue
+            except OSError:
+                return True
+            return True
+        return bool(self._tls.pending())
+
+    def refused(self) -> bool:
+        """What is readable may be a session ticket: an early answer is seen when the store stops listening."""
+        return False
+
+
+def connect(address: tuple[str, int], tls: ssl.SSLContext | None, seconds: float) -> Link:
+    """A link to the first address that answers. Raises OSError."""
+    failed: OSError = ConnectionError("no such host")
+    deadline = clock.wall.monotonic() + seconds
+    for family, kind, number, _, where in green.offload(socket.getaddrinfo, *address, type=socket.SOCK_STREAM):
+        sock = raw("socket").socket(family, kind, number)
+        try:
+            return _connected(sock, where, address[0], tls, deadline)
+        except OSError as error:
+            failed = error
+    raise failed
+
+
+def _connected(sock: Any, where: Any, host: str, tls: ssl.SSLContext | None, deadline: float) -> Link:
+    link = Link(sock) if tls is None else TlsLink(sock, tls, host)
+    link.deadline = deadline
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(BlockingIOError):
+            sock.connect(where)
+        if error := _pending(link):
+            raise OSError(error, "cannot connect")
+        if isinstance(link, TlsLink):
+            link.shake_hands()
+    except OSError:
+        link.close()
+        raise
+    return link
+
+
+def _pending(link: Link) -> int:
+    link.wait(writing=True)
+    return link.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # type: ignore[no-any-return]
+
+
+def tls(cafile: str | None) -> ssl.SSLContext:
+    """Certificates and names are verified."""
+    if not green.patched():
+        return ssl.create_default_context(cafile=cafile)
+    from eventlet.green.ssl import GreenSSLContext  # the standard library's own factory recurses in a patched host
+
+    context: ssl.SSLContext = GreenSSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if cafile:
+        context.load_verify_locations(cafile)
+    else:
+        context.load_default_certs()
+    return context

@@ -1,0 +1,120 @@
+"""One connection: nothing waits for ever, in threads and on a hub."""
+
+import socket
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from s3shunt.relay import link as links
+
+
+@pytest.fixture
+def pair():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        made = links.connect(listener.getsockname(), None, 2)
+        other, _ = listener.accept()
+        with other:
+            yield made, other
+        made.close()
+
+
+def test_what_is_sent_arrives_whole_however_slow_the_other_side(pair):
+    link, other = pair
+    link.until(5)
+    link.send(b"x" * 1000)
+    assert other.recv(4096) == b"x" * 1000
+
+
+def test_a_store_that_reads_nothing_is_given_up(pair):
+    link, _ = pair
+    link.until(0.05)
+    with pytest.raises(TimeoutError):
+        link.send(bytes(64 << 20))
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_store_that_says_nothing_is_given_up(pair, ready):
+    link, _ = pair
+    link.until(0.05)
+    with pytest.raises(TimeoutError):
+        link.receive(10, ready=ready)
+
+
+def test_a_quiet_link_is_quiet_until_something_comes(pair):
+    link, other = pair
+    assert not link.stirred()
+    other.sendall(b"!")
+    link.until(5)
+    link.wait()
+    assert link.stirred()
+    assert link.receive(10) == b"!"
+    assert not link.stirred()
+    other.close()
+    link.wait()
+    assert link.stirred()
+
+
+def test_where_nobody_listens_it_fails():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+    with pytest.raises(OSError, match=r"connect"):
+        links.connect(address, None, 2)
+
+
+def test_a_host_that_does_not_exist_fails():
+    with pytest.raises(socket.gaierror):
+        links.connect(("no-such-host.invalid", 80), None, 2)
+
+
+ON_A_HUB = """
+    import socket, warnings
+    warnings.simplefilter("ignore")
+    {patch}
+    from s3shunt import green
+    green.use_eventlet()
+    import eventlet
+    from eventlet import hubs
+    from s3shunt.relay import link as links
+    listener = links.raw("socket").socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    made = links.connect(listener.getsockname(), None, 2)
+    other, _ = listener.accept()
+    added, hub = [], hubs.get_hub()
+    base = len(hub.listeners["read"])
+    add = hub.add
+    hub.add = lambda *args: (added.append(args[0]), add(*args))[1]
+
+    def echo():
+        for _ in range(20):
+            eventlet.sleep(0)
+            other.send(b"pong")
+            eventlet.sleep(0.002)
+
+    eventlet.spawn_n(echo)
+    for _ in range(20):
+        made.until(2)
+        assert made.receive(100, ready=False) == b"pong"
+    print("registered", added)
+    other.send(b"unasked")
+    eventlet.sleep(0.05)
+    print("idle", len(hub.listeners["read"]) - base, made.stirred())
+    assert made.receive(100) == b"unasked"
+    for act in (lambda: made.receive(1), lambda: made.send(bytes(64 << 20))):
+        made.until(0.05)
+        try:
+            act()
+        except TimeoutError:
+            print("given up")
+    made.close()
+    print("left", len(hub.listeners["read"]) - base, len(hub.listeners["write"]))
+"""
+
+
+@pytest.mark.parametrize("patch", ["", "import eventlet; eventlet.monkey_patch()"])
+def test_on_a_hub_it_is_registered_once_and_leaves_nothing_behind(patch):
+    script = textwrap.dedent(ON_A_HUB).replace("{patch}", patch)
+    ended = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, timeout=60, text=True)
+    assert ended.stdout.splitlines() == ["registered ['read']", "idle 0 True", "given up", "given up", "left 0 0"], ended.stderr
