@@ -22,7 +22,7 @@ from s3shunt.config import option
 from s3shunt.model import NULL, Entry, Job, Policy, State
 from s3shunt.policy import archive as policy_of
 from s3shunt.policy.archive import Hold
-from s3shunt.policy.record import matches, ref_of
+from s3shunt.policy.record import dedupe, evict_job, matches, ref_of
 from s3shunt.ports import Evict
 from s3shunt.work import Done, JobOptions, Later, Outcome, Task
 
@@ -54,6 +54,8 @@ class EvictJob(Task):
         row = self.truth.find(ref_of(dict(job.payload)))
         if policy is None or row is None or row.state not in (State.VERIFIED, State.DELETED):
             return Done()
+        if row.state is State.VERIFIED and job.dedupe != dedupe(row):
+            return Done()  # written again since: the new generation has a job of its own
         if self.house.store(row.store).evict is Evict.NONE:
             log.warning("[store:%s] cannot delete one version exactly: %s stays", row.store, row.ref)
             return Done()
@@ -109,7 +111,7 @@ class EvictJob(Task):
         for policy in policies:
             mine = [row for row in rows if row.archive == policy.archive and matches(policy, row.ref)]
             for row in policy_of.to_evict(mine, *usage, policy, now):
-                self.truth.enqueue(policy_of.evict_job(row, policy.name, now))
+                self.truth.enqueue(evict_job(row, policy.name, now))
 
     def _verified(self) -> list[Entry]:
         rows: list[Entry] = []

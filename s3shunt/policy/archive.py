@@ -9,7 +9,7 @@ from enum import StrEnum
 from hashlib import sha256
 
 from s3shunt.model import NULL, STORE_IS_TRUTH, Entry, Event, Facts, Job, ObjectRef, Policy, State, Step, Swap
-from s3shunt.policy.record import ARCHIVE_CLASSES, archive_job, dedupe, name
+from s3shunt.policy.record import ARCHIVE_CLASSES, archive_job, dedupe, evict_job, name
 from s3shunt.ports import Copy
 from s3shunt.protocol.subresources import is_private
 
@@ -202,10 +202,6 @@ def heal(row: Entry | None, policy: Policy | None, now: int) -> Step | None:
     if row is None or row.state is not State.VERIFIED or not row.archive_id:
         return None
     return Step(swaps=(Swap(row, _archived(row, policy)),), events=(_event(row, now),))
-
-
-def evict_job(row: Entry, policy: str, due: int) -> Job:
-    return Job(kind="evict", dedupe=dedupe(row), payload={**name(row.ref), "policy": policy}, due=due)
 
 
 def sweep_job(row: Entry, policy: str, due: int) -> Job:

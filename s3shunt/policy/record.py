@@ -66,6 +66,8 @@ def finish(
     policy = policy_for(policies, written)
     if row.ref == written.ref and row.state in (State.ARCHIVING, State.VERIFIED) and _known(row, written):
         return _told(row, intent, written)
+    if row.ref == written.ref and _same_bytes(row, written):
+        return _resaved(row, intent, written, policy)
     fresh = _fresh(row, written, policy)
     same = row.ref == written.ref
     swaps = _replaced(row, fresh, policy) if same else _succeeded(row, fresh, policy, current, latest=written.latest)
@@ -187,6 +189,22 @@ def _told(row: Entry, intent: Intent, written: Written) -> Step:
     return Step(swaps=(Swap(row, known),), closed=(intent.id,))
 
 
+def _resaved(row: Entry, intent: Intent, written: Written, policy: Policy | None) -> Step:
+    """The bytes that the archive holds verified were written again: its copy stands for them, too.
+
+    A dead evictor's delete may still come, and a store that compares ETags cannot tell the two apart; then a reader
+    finds the copy instead of nothing.
+    """
+    fresh = replace(_fresh(row, written, policy), state=State.VERIFIED, archive=row.archive, archive_id=row.archive_id, copies=row.copies)
+    jobs = () if policy is None or policy.evict_after is None else (evict_job(fresh, policy.name, (fresh.due or 0) + policy.evict_after),)
+    return Step(swaps=(Swap(row, fresh),), closed=(intent.id,), jobs=jobs)
+
+
+def _same_bytes(row: Entry, written: Written) -> bool:
+    known = row.facts if row.state is State.VERIFIED and row.archive_id else None
+    return known is not None and (known.etag, known.size) == (written.facts.etag, written.facts.size)
+
+
 def _known(row: Entry, seen: Written) -> bool:
     return row.facts is not None and seen.facts.fingerprint == row.facts.fingerprint
 
@@ -286,6 +304,11 @@ def _archive_job(fresh: Entry, policy: Policy | None, now: int) -> tuple[Job, ..
     if policy is None:
         return ()
     return (archive_job(fresh, policy.name, fresh.due if fresh.due is not None else now),)
+
+
+def evict_job(row: Entry, policy: str, due: int) -> Job:
+    """The job that takes the bytes of this generation of this version out of the store."""
+    return Job(kind="evict", dedupe=dedupe(row), payload={**name(row.ref), "policy": policy}, due=due)
 
 
 def archive_job(entry: Entry, policy: str, due: int) -> Job:

@@ -1,6 +1,7 @@
 import pytest
 
 from s3shunt.model import ObjectRef, State
+from s3shunt.policy.record import evict_job
 from s3shunt.ports import Evict
 
 from .conftest import FILM
@@ -23,6 +24,20 @@ def test_somebodys_restore_keeps_the_bytes_until_its_date(works):
     works.clock.later(4 * works.house.day)
     works.work()
     assert works.row("a").state is State.ARCHIVED
+
+
+def test_the_job_of_an_older_generation_leaves_the_same_bytes_written_anew_alone(works):
+    works.store.evict = Evict.NONE
+    works.put("a", FILM)
+    works.work()
+    stale = evict_job(works.row("a"), "films", works.clock.now())
+    works.store.evict = Evict.LOCKED
+    works.put("a", FILM, storage_class="STANDARD")
+    assert works.row("a").state is State.VERIFIED
+    works.catalog.enqueue(stale)
+    works.work()
+    assert works.get("a") == FILM
+    assert works.store.list("films")
 
 
 def test_an_object_that_changed_behind_our_back_is_not_evicted(works):

@@ -80,6 +80,25 @@ def test_what_is_moot_of_the_old_version_is_scheduled_away():
     assert [r.active for r in step.recalls] == [False]
 
 
+SAVED = entry(S.VERIFIED, archive="tape", archive_id="id", copies=1)
+
+
+@pytest.mark.parametrize(("storage_class", "jobs"), [("STANDARD", []), ("GLACIER", [("evict", 2_000_001)])])
+def test_the_same_bytes_written_again_keep_the_archives_copy(storage_class, jobs):
+    again = Written(ref=REF, facts=replace(OLD, last_modified=3_000_000), storage_class=storage_class, now=2_000_001)
+    step = record.finish(SAVED, INTENT, again, (FILMS,))
+    fresh = only(step)
+    assert (fresh.state, fresh.archive_id, fresh.copies, fresh.generation) == (S.VERIFIED, "id", 1, 2)
+    assert (fresh.facts, fresh.storage_class, fresh.writers) == (again.facts, storage_class, 0)
+    assert [(job.kind, job.due) for job in step.jobs] == jobs
+
+
+@pytest.mark.parametrize("row", [replace(SAVED, archive_id=None), entry(S.ARCHIVED, archive="tape", archive_id="id")])
+def test_only_a_verified_copy_of_what_is_in_the_store_is_kept(row):
+    step = record.finish(row, INTENT, Written(ref=REF, facts=replace(OLD, last_modified=3_000_000), now=2_000_001), (FILMS,))
+    assert step.swaps[0].new is None
+
+
 def test_a_new_version_leaves_the_old_row_as_no_longer_current():
     seen = Written(ref=replace(REF, version="v2"), facts=NEW, storage_class="GLACIER", now=1)
     step = record.finish(entry(S.ARCHIVED), INTENT, seen, (FILMS,))

@@ -181,10 +181,8 @@ def test_a_write_meets_an_eviction(place, step, write):
 
 
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__)
-def test_a_write_outlives_a_delete_that_arrives_after_it(place, write, request):
+def test_a_write_outlives_a_delete_that_arrives_after_it(place, write):
     """The evictor dies with its DELETE on the way; the sweep gives the object back; the client writes; then the DELETE lands."""
-    if place.store.kind == "seaweedfs" and write is put_the_same:
-        request.applymarker(pytest.mark.xfail(reason="If-Match compares ETags, and the same bytes have the same: see docs/testing.md"))
     scene = Scene(place, write)
 
     def dies(name):
