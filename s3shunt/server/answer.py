@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from xml.sax.saxutils import escape
 
+from s3shunt import green
 from s3shunt.server.wire import PIECE, Wire
 
 _FIELDS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++: ?+[\t\x20-\x7e\x80-\xff]*+\r\n)*+")
@@ -33,7 +34,7 @@ class Unfit(Exception):
 
 
 class FileWrapper:
-    """``wsgi.file_wrapper``: a file as a body; the server lets the kernel move it where it can."""
+    """``wsgi.file_wrapper``: a file as a body, read beside the hub; the server lets the kernel move it where it can."""
 
     def __init__(self, file: Any, size: int = PIECE) -> None:
         self.file, self.size = file, size
@@ -41,7 +42,7 @@ class FileWrapper:
             self.close = file.close
 
     def __iter__(self) -> Any:
-        return iter(lambda: self.file.read(self.size), b"")
+        return iter(lambda: green.offload(self.file.read, self.size), b"")
 
 
 class Answer:

@@ -17,9 +17,11 @@ from eventlet import hubs
 from eventlet.hubs.hub import READ, WRITE
 from greenlet import getcurrent
 
+from s3shunt import green
 from s3shunt.clock import Clock
 
 PIECE = 65536
+MOVED = 1 << 20
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -181,11 +183,11 @@ class Wire:
             rest = rest[sent:]
 
     def send_file(self, file: int, offset: int, count: int) -> int:
-        """Up to ``count`` bytes of an open file; how many there were. The kernel moves them."""
+        """Up to ``count`` bytes of an open file; how many there were. The kernel moves them, beside the hub: a disk may be slow."""
         done = 0
         while done < count:
             try:
-                sent = os.sendfile(self._fd, file, offset + done, min(count - done, 4 * PIECE))
+                sent = green.offload(os.sendfile, self._fd, file, offset + done, min(count - done, MOVED))
             except BlockingIOError:
                 self._patiently(self.wait_writable)
                 continue
@@ -250,7 +252,7 @@ class TlsWire(Wire):
     def send_file(self, file: int, offset: int, count: int) -> int:
         """TLS has to see the bytes."""
         done = 0
-        while done < count and (data := os.pread(file, min(count - done, PIECE), offset + done)):
+        while done < count and (data := green.offload(os.pread, file, min(count - done, PIECE), offset + done)):
             self.send(data)
             done += len(data)
         return done

@@ -145,7 +145,7 @@ def test_the_source_is_closed_however_the_answer_ends(restored):
 
 
 def test_a_file_is_handed_to_the_server_as_one(restored):
-    restored.landing.open = lambda _: io.BytesIO(BODY)
+    restored.landing.open = lambda _: (io.BytesIO(BODY), len(BODY))
     environ = restored.editor.environ("GET", "/films/a", b"", {})
     wrapped = []
     environ["wsgi.file_wrapper"] = lambda file, size: (wrapped.append(size), iter([file.read()]))[1]

@@ -52,9 +52,13 @@ def _opened(store: ObjectStore, ref: ObjectRef, size: int, span: tuple[int, int]
         raise NoSuchKey
     if start == end:
         return ()
-    opener: Callable[[ObjectRef], Any] | None = getattr(store, "open", None)
+    opener: Callable[[ObjectRef], tuple[Any, int]] | None = getattr(store, "open", None)
     if wrapper is not None and opener is not None and (start, end) == (0, size):
-        return wrapper(opener(ref), PIECE)  # type: ignore[no-any-return]
+        file, there = opener(ref)
+        if there != size:
+            file.close()
+            raise NoSuchKey
+        return wrapper(file, PIECE)  # type: ignore[no-any-return]
     return Pieces(store.read(ref, start=start, end=end, etag=found.etag or None), end - start)
 
 
