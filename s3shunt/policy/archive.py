@@ -55,6 +55,8 @@ def unarchivable(seen: Facts, policy: Policy, *, asked: bool) -> str:
         return "locked or under legal hold"
     if not is_private(seen.acl) and not policy.ignore_acl:
         return "its ACL grants rights to others"
+    if not asked and policy.after is None:
+        return "its policy takes objects by their class only, and this one has none"
     if not asked and seen.size < policy.min_size:
         return f"smaller than {policy.min_size} bytes"
     if policy.max_size is not None and seen.size > policy.max_size:

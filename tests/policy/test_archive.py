@@ -83,7 +83,12 @@ def test_a_tag_is_the_same_whoever_pins_and_another_after_every_write():
     ],
 )
 def test_what_may_go_to_an_archive(seen, asked, fits):
-    assert (steps.unarchivable(seen, POLICY, asked=asked) == "") is fits
+    assert (steps.unarchivable(seen, replace(POLICY, after=0), asked=asked) == "") is fits
+
+
+def test_a_policy_without_an_age_takes_objects_by_their_class_only():
+    assert steps.unarchivable(SEEN, POLICY, asked=False)
+    assert not steps.unarchivable(SEEN, POLICY, asked=True)
 
 
 def test_foreign_rights_may_be_ignored():
