@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from s3shunt.config import ConfigError
+
 
 @click.group("stand-in")
 def standin() -> None:
@@ -32,7 +34,11 @@ def mediahaven(port: int, knobs: Path | None, state: Path | None, watch: tuple[s
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    with MediaHaven(port=port, home=state, **(read(knobs) if knobs else {})) as archive:
+    try:
+        made = MediaHaven(port=port, home=state, **(read(knobs) if knobs else {}))
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{knobs}: {error}") from None
+    with made as archive:
         print(f"READY {json.dumps({'url': archive.url, 'control': f'{archive.url}/-/'})}", flush=True)
         while not ended.wait(every):
             for bucket in watch:

@@ -242,6 +242,17 @@ def test_an_id_cannot_lead_to_another_resource(haven, id_):
     assert haven.archive.find(archive_id=id_) is None
 
 
+@pytest.mark.parametrize("tag_field", ["", "s3shunt_tag"])
+def test_a_tag_it_does_not_keep_is_asked_for_all_the_same_so_that_an_outage_shows(haven, tag_field):
+    archive = haven.open(tag_field=tag_field)
+    haven.put(tag="s3shunt-1")
+    assert archive.find(tag="s3shunt-2") is None
+    assert (archive.find(tag="s3shunt-1") is not None) == bool(tag_field)
+    haven.server.set(refuse=[{"on": "GET", "status": 500, "count": 9}])
+    with pytest.raises(ServiceUnavailable):
+        archive.find(tag="s3shunt-2")
+
+
 # No key is more than a value
 
 

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from s3shunt.archives.mediahaven import exports, query, records
 from s3shunt.archives.mediahaven.exports import Asked, Graces
+from s3shunt.archives.mediahaven.polling import Polling
 from s3shunt.model import ObjectRef, Recall
 from s3shunt.ports import Progress
+from s3shunt.testing.clock import HandClock
 from s3shunt.testing.mediahaven.shelves import parsed, value_of
 
 GRACES = Graces(failed=100, gone=200, delivery=300, lost=400)
@@ -74,6 +76,28 @@ def job(id_, state="waiting", record="m1", names="", created="1"):
 def test_our_job_is_known_by_its_file_or_else_by_its_record(known, expected):
     found = exports.ours(known, "s3shunt-1", "m1", "s3shunt")
     assert (found.id if found else None) == expected
+
+
+class SlowLink:
+    """Each answer takes ten seconds."""
+
+    def __init__(self):
+        self.clock, self.asked = HandClock(), []
+
+    def get(self, target):
+        self.clock.later(10_000)
+        self.asked.append(target.rpartition("/")[2])
+        return [{"exportId": self.asked[-1], "status": "in_progress", "progress": 10}]
+
+
+def test_a_look_has_an_end_and_the_next_one_begins_with_who_was_left_over():
+    link = SlowLink()
+    polling = Polling(link, link.clock, by_tag=False, cycle=25_000)
+    asked = [Asked("n", "m", "", job) for job in "abcde"]
+    assert polling.poll(asked).keys() == set("abc")
+    assert polling.poll(asked).keys() == set("abcde")
+    assert link.asked == list("abcdea")
+    assert polling.poll(asked)["a"] == ("inprogress", 10, link.clock.now() - 1_767_609_010_000)
 
 
 @given(TEXT, TEXT, TEXT, TEXT)

@@ -41,3 +41,12 @@ def test_mediahaven_is_played_until_it_is_told_to_stop(tmp_path, http):
 def test_it_says_what_it_can_play():
     told = CliRunner().invoke(cli, ["stand-in", "--help"])
     assert "mediahaven" in told.output
+
+
+@pytest.mark.parametrize("knobs", ['{"treads": 3}', "[]", "{"])
+def test_a_knob_there_is_not_is_one_line_on_stderr(tmp_path, knobs):
+    path = tmp_path / "knobs.json"
+    path.write_text(knobs)
+    command = [sys.executable, "-m", "s3shunt", "stand-in", "mediahaven", "--knobs", str(path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stdout, len(told.stderr.splitlines())) == (2, "", 1)

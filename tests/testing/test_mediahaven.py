@@ -459,6 +459,7 @@ def test_nothing_is_forgotten_by_a_restart(clock, tmp_path):
         session.http.headers["Authorization"] = token
         assert session.v2(f"/exports/{job}").json()["Status"] == "Completed"
         assert server.api.knobs.threads == 2
+        assert [held.body for held in server.api.shelves.held.values()] == [b"x"]
         session.http.close()
 
 

@@ -121,7 +121,12 @@ class MediaHaven:
     def keep(self) -> None:
         if self.home is None:
             return
+        bodies = self.home.with_name("bodies")
+        bodies.mkdir(exist_ok=True)
         with self.api.lock, NamedTemporaryFile(dir=self.home.parent, delete=False) as file:
+            for held in self.api.shelves.held.values():
+                if not (bodies / held.id).exists():
+                    (bodies / held.id).write_bytes(held.body)
             pickle.dump((self.api.shelves, self.api.door, self.api.robot.exports, self.api.robot.mounts, self.api.knobs), file)
         Path(file.name).rename(self.home)
 
@@ -130,6 +135,8 @@ class MediaHaven:
             return
         with self.home.open("rb") as file:
             self.api.shelves, self.api.door, self.api.robot.exports, self.api.robot.mounts, knobs = pickle.load(file)
+        for held in self.api.shelves.held.values():
+            held.body = (self.home.with_name("bodies") / held.id).read_bytes()
         self.api.set(**{name: value for name, value in knobs.written().items() if value != getattr(Knobs(), name)})
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import md5, sha256
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
@@ -37,9 +38,13 @@ class Held:
     def names(self) -> tuple[str, str]:
         return self.id, f"{self.fields.get('s3_bucket', '')}/{self.fields.get('s3_object_key', '')}"
 
-    @property
+    @cached_property
     def md5(self) -> str:
         return md5(self.body).hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the bytes, which are kept beside."""
+        return {**vars(self), "body": b""}
 
 
 class Shelves:
