@@ -1,5 +1,6 @@
 """Connections on real sockets: requests in their order, one answer each, nothing behind a wrong one."""
 
+import random
 import re
 import socket
 import threading
@@ -145,6 +146,47 @@ def test_no_mutated_line_that_frames_a_body_lets_a_hidden_request_run(echo):
         if seen:
             wanted = int(line.partition(b":")[2]) if meant(line) == "length" else 0
             assert seen[0][2] in ((SMALL + HIDDEN)[:wanted], None), line
+
+
+def mutated(chance, data):
+    made = bytearray(data)
+    for _ in range(chance.randrange(1, 4)):
+        place = chance.randrange(len(made))
+        kind = chance.randrange(3)
+        if kind == 0:
+            made[place] = chance.randrange(256)
+        elif kind == 1:
+            del made[place]
+        else:
+            made[place:place] = chance.choice((b"\r\n", b"\n", b" ", b"0\r\n\r\n", b"Content-Length: 1\r\n", b"5"))
+    return bytes(made)
+
+
+WHOLE = [
+    b"PUT /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nx-t: y\r\n\r\n" + GET,
+    b"PUT /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello" + GET,
+    b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + GET + GET,
+]
+
+
+def fuzz(echo, count, seed):
+    chance = random.Random(seed)
+    for _ in range(count):
+        data = mutated(chance, chance.choice(WHOLE))
+        raw = echo.ask(data)
+        assert 500 not in statuses(raw), data
+    assert statuses(echo.ask(GET)) == [200]
+
+
+def test_no_bytes_end_the_front_or_make_it_fail(echo):
+    fuzz(echo, 800, 1)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_two_hundred_thousand_mutated_streams_do_not_either(echo):
+    fuzz(echo, 200_000, 2)
+    assert until(lambda: not echo.front.connections)
 
 
 # time

@@ -28,15 +28,16 @@ use = egg:s3shunt#proxy
 url = s3+http://127.0.0.1:9
 credentials = {state}/store.json
 """
+LOGGED = "import logging; logging.basicConfig(); "
 SERVE = "import sys; from s3shunt.server import listen; listen.serve(sys.argv[1])"
 LIVE = b"GET /-/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
-def start(tmp_path, address, certificate=""):
+def start(tmp_path, address, certificate="", limit=""):
     (tmp_path / "store.json").touch(mode=0o600)
     (tmp_path / "store.json").write_text('{"access_key": "A", "secret_key": "s"}')
     (tmp_path / "ini").write_text(INI.format(state=tmp_path, address=address, certificate=certificate))
-    return subprocess.Popen([sys.executable, "-c", SERVE, str(tmp_path / "ini")], stderr=subprocess.PIPE)
+    return subprocess.Popen([sys.executable, "-c", LOGGED + limit + SERVE, str(tmp_path / "ini")], stderr=subprocess.PIPE)
 
 
 def connect(connecting):
@@ -106,3 +107,28 @@ def test_certificates_are_read_anew_at_sighup(tmp_path, certificate, second_cert
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0, process.stderr.read()
         process.stderr.close()
+
+
+def test_a_process_out_of_descriptors_goes_on(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = start(tmp_path, f"127.0.0.1:{port}", limit="import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); ")
+    connecting = lambda: socket.create_connection(("127.0.0.1", port), timeout=10)
+    crowd = []
+    try:
+        with connect(connecting) as sock:
+            sock.sendall(LIVE)
+            assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+        crowd = [connecting() for _ in range(120)]
+        for sock in crowd:
+            sock.sendall(b"GET /-/live HT")
+        for sock in crowd:
+            sock.close()
+        with connect(connecting) as sock:
+            sock.sendall(LIVE)
+            assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=20)[1]
+    assert process.returncode == 0
+    assert b"out of file descriptors" in said
