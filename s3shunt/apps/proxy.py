@@ -202,8 +202,8 @@ def decided(request: Request) -> Decision:
     if decision is None or decision.operation != request.operation or _whole(decision.ref) != _whole(ref):
         log.error("request %s: %s %s without a decision for it", request.context.request_id, request.method, ref)
         raise AccessDenied
-    allowed = {_whole(target) for target in decision.targets}
-    if decision.denied or not {_whole(target) for target in _named(request)} <= allowed:
+    named = _named(request)
+    if decision.denied or (named and not {*map(_whole, named)} <= {*map(_whole, decision.targets)}):
         log.error("request %s: %s %s names what was not allowed", request.context.request_id, request.operation, ref)
         raise AccessDenied
     return decision
@@ -211,7 +211,7 @@ def decided(request: Request) -> Decision:
 
 def _whole(ref: ObjectRef) -> ObjectRef:
     """Doors may pin a version; rights are those of the key."""
-    return replace(ref, version=None)
+    return ref if ref.version is None else replace(ref, version=None)
 
 
 def _named(request: Request) -> list[ObjectRef]:
@@ -222,7 +222,7 @@ def _named(request: Request) -> list[ObjectRef]:
 
 
 def _source(request: Request) -> ObjectRef | None:
-    if "copy" not in request.operation.subresource.split():
+    if not request.operation.copies:
         return None
     return replace(addressing.copy_source(request.fields["x-amz-copy-source"]), account=request.ref.account)
 
@@ -242,7 +242,7 @@ def _copy_source(request: Request) -> list[tuple[str, str]]:
 
 def _query(request: Request, decision: Decision) -> list[tuple[str, str]]:
     """What the store is asked, each parameter once: of a repeated one the first, which was decided on."""
-    query = [(name, value) for name, value in request.parameters.items() if name in FORWARDED]
+    query = [(name, value) for name, value in request.parameters.items() if name in FORWARDED] if request.query else []
     if decision.identity.anonymous and any(name.startswith("response-") for name, _ in query):
         raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
     return [*query, ("versionId", request.ref.version)] if request.ref.version else query
@@ -271,8 +271,16 @@ def _answered(answer: Answer) -> Response:
             log.error("the store does not accept our signature: %s", fault[1].decode())
             raise ServiceUnavailable(retry_after=60)
     elif body.left != 0:
-        pieces = _begun(body)
+        pieces = [_small(body)] if body.left is not None and body.left <= wsgi.Body.CHUNK else _begun(body)
     return Response(status=f"{status} {answer.reason}".strip(), headerlist=headers.from_store(answer.fields), app_iter=pieces)
+
+
+def _small(body: AnswerBody) -> bytes:
+    """All of it at once: what breaks, breaks before the client has seen anything."""
+    try:
+        return body.whole()
+    except IncompleteBody as error:
+        raise ServiceUnavailable(retry_after=1) from error
 
 
 def _begun(body: AnswerBody) -> wsgi.Begun:

@@ -85,7 +85,9 @@ class AccessLog:
             "agent": request.environ.get("HTTP_USER_AGENT", "")[:200],
             "cut": cut,
         }
-        return {name: value for name, value in (line | context.notes).items() if value not in ("", None, False)}
+        if context.notes:
+            line |= context.notes
+        return {name: value for name, value in line.items() if value}
 
 
 def _target(request: Request) -> dict[str, Any]:
@@ -94,8 +96,8 @@ def _target(request: Request) -> dict[str, Any]:
         ref, parameters = request.ref, request.parameters
     except S3Error:
         return {"path": request.environ.get("PATH_INFO", "")[:1024]}
-    query = {name: value for name, value in parameters.items() if name in SHOWN}
-    return {"operation": _operation(request), "bucket": ref.bucket, "key": ref.key, "version": ref.version, "query": query or ""}
+    query = {name: value for name, value in parameters.items() if name in SHOWN} if parameters else None
+    return {"operation": _operation(request), "bucket": ref.bucket, "key": ref.key, "version": ref.version, "query": query}
 
 
 def _operation(request: Request) -> str:
@@ -123,8 +125,8 @@ def _value(value: Any) -> str:
     if type(value) is str:
         return quoted(value)
     if type(value) is dict:
-        fields = ",".join([f"{quoted(name)}:{_value(each)}" for name, each in value.items()])
-        return f"{{{fields}}}"
+        fields = [f"{quoted(name)}:{quoted(each) if type(each) is str else _value(each)}" for name, each in value.items()]
+        return f"{{{','.join(fields)}}}"
     return ("false", "true")[value] if type(value) is bool else str(int(value))
 
 

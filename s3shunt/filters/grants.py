@@ -125,7 +125,7 @@ class Grants:
         )
 
     def _source(self, request: Request) -> ObjectRef | None:
-        if "copy" not in request.operation.subresource.split():
+        if not request.operation.copies:
             return None
         return replace(addressing.copy_source(request.fields["x-amz-copy-source"]), account=request.ref.account)
 

@@ -6,6 +6,7 @@ of a store's own dialect ever crosses by accident.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from s3shunt.protocol.errors import InvalidArgument, NotImplemented
 
@@ -63,10 +64,9 @@ def to_store(fields: Iterable[tuple[str, str]]) -> Fields:
     NotImplemented for a header that cannot be left out without changing what is
     asked, InvalidArgument for a value that does not fit on a line.
     """
-    kept = [(name.lower(), value) for name, value in fields]
-    if refused := sorted({name for name, _ in kept} & _REFUSED):
-        raise NotImplemented(f"The header {refused[0]} is not implemented.")
-    kept = [(name, value) for name, value in kept if _wanted(name) and value != ""]
+    kept = [(name, value) for spelled, value in fields if (name := _asked(spelled)) and value != ""]
+    if not kept:
+        return kept
     if unfit := [name for name, value in kept if not fit(value)]:
         raise InvalidArgument(f"The value of the header {unfit[0]} is not valid.", ArgumentName=unfit[0])
     kept = [(name, without_aws_chunked(value) if name == "content-encoding" else value) for name, value in kept]
@@ -74,8 +74,13 @@ def to_store(fields: Iterable[tuple[str, str]]) -> Fields:
     return [(name, value) for name, value in kept if value and _makes_sense(name, value, summed=summed)]
 
 
-def _wanted(name: str) -> bool:
-    return name in _TO_STORE or name in _CHECKSUM_HEADERS or name.startswith(_TO_STORE_PREFIXES)
+@lru_cache(maxsize=4096)
+def _asked(spelled: str) -> str:
+    """The name of a header that goes on, in lower case; empty for one that stays. Raises NotImplemented."""
+    name = spelled.lower()
+    if name in _REFUSED:
+        raise NotImplemented(f"The header {name} is not implemented.")
+    return name if name in _TO_STORE or name in _CHECKSUM_HEADERS or name.startswith(_TO_STORE_PREFIXES) else ""
 
 
 def _makes_sense(name: str, value: str, *, summed: bool) -> bool:
@@ -92,12 +97,16 @@ def from_store(fields: Iterable[tuple[str, str]]) -> Fields:
     Hop-by-hop headers, the store's Date, Server, cookies and request ids stay
     behind, and so does a value that would not fit on one line.
     """
-    spelled = ((name if name.lower() != "content-length" else "Content-Length", value) for name, value in fields)
-    return [(name, value) for name, value in spelled if _shown(name.lower()) and fit(value)]
+    return [(name, value) for spelled, value in fields if (name := _shown(spelled)) and fit(value)]
 
 
-def _shown(name: str) -> bool:
-    return name in _FROM_STORE or (name.startswith(_FROM_STORE_PREFIXES) and name not in _STORES_OWN)
+@lru_cache(maxsize=4096)
+def _shown(spelled: str) -> str:
+    """How the client sees the name of a header; empty for one that he shall not see."""
+    name = spelled.lower()
+    if name == "content-length":
+        return "Content-Length"
+    return spelled if name in _FROM_STORE or (name.startswith(_FROM_STORE_PREFIXES) and name not in _STORES_OWN) else ""
 
 
 def without_aws_chunked(value: str) -> str:

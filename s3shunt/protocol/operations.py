@@ -72,6 +72,11 @@ class Operation:
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def copies(self) -> bool:
+        """Whether x-amz-copy-source names where the bytes come from."""
+        return self.subresource.endswith("copy")
+
 
 def _rows() -> list[Operation]:
     r, a, b, e = Right, Archived, Body, Effect

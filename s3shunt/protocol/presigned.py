@@ -49,6 +49,8 @@ def claimed(pairs: Pairs, headers: Mapping[str, str]) -> Credential | None:
     Raises InvalidArgument for two at once, InvalidRequest for SigV2.
     """
     authorization = headers.get("authorization")
+    if not pairs:
+        return None if authorization is None else from_header(authorization, headers)
     in_query = present(pairs)
     second = any(name in ("AWSAccessKeyId", "Signature") for name, _ in pairs)
     if (authorization is not None) + in_query + second > 1:

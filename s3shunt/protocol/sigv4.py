@@ -32,6 +32,9 @@ UNSIGNED = "UNSIGNED-PAYLOAD"
 _SECRET = re.compile(r"(^x-amz-(?:security-token|[a-z-]*customer-key):).+|((?:&|^)X-Amz-Security-Token=)[^&\n]+", re.MULTILINE)
 """What is left out where a canonical request is shown: error documents end in logs and mails."""
 
+_CANONICAL = re.compile("[/A-Za-z0-9._~-]*")
+_SPACE = re.compile(r"\s\s|^\s|\s$|[^\S ]")
+"""White space that folding would change."""
 DUMMY_SECRET = "no such key, the same work"
 """What an unknown key is verified with, so that it costs what a known one costs."""
 
@@ -146,19 +149,23 @@ def wire(text: str) -> bytes:
 def fold(value: str) -> str:
     """A header value trimmed, with each run of white space made one space; the bytes of UTF-8 are no white space."""
     if value.isascii():
-        return " ".join(value.split())
+        return " ".join(value.split()) if _SPACE.search(value) else value
     return b" ".join(wire(value).split()).decode("latin-1")
 
 
 def canonical_path(raw: str) -> str:
     """Each segment decoded and encoded once: ``//``, ``.``, ``..`` and ``%2F`` stay what they are."""
+    if _CANONICAL.fullmatch(raw):
+        return raw
     if "%" not in raw:
         return quote(raw, safe="/~")
     return "/".join([quote(unquote_to_bytes(segment), safe="~") for segment in raw.split("/")])
 
 
-def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
+def canonical_query(pairs: Sequence[tuple[str, str]]) -> str:
     """Decoded pairs, encoded and sorted by name, then by value (``a`` comes before ``a-b``)."""
+    if not pairs:
+        return ""
     encoded = sorted([(quote(name, safe="~"), quote(value, safe="~")) for name, value in pairs])
     return "&".join([f"{name}={value}" for name, value in encoded])
 
@@ -173,13 +180,9 @@ def from_header(value: str, headers: Mapping[str, str]) -> Credential:
     missing x-amz-content-sha256; AuthorizationHeaderMalformed; AccessDenied
     without a date.
     """
-    algorithm, _, rest = value.partition(" ")
-    check_algorithm(algorithm)
-    parts = [part.strip().partition("=") for part in rest.split(",")]
-    given = {name: text for name, _, text in parts}
-    if len(parts) != len(given) or given.keys() != {"Credential", "SignedHeaders", "Signature"}:
-        raise AuthorizationHeaderMalformed("The authorization header needs Credential, SignedHeaders and Signature, each once.")
-    access_key, scope = scope_of(given["Credential"], AuthorizationHeaderMalformed)
+    begin, signature = value[:-64], value[-64:]
+    usual = begin.endswith("Signature=") and signature.isalnum()  # then all but the signature is the same from request to request
+    access_key, scope, signed, given = _claims(begin if usual else value)
     timestamp, signed_at = _date(headers)
     if timestamp[:8] != scope.date:
         raise AuthorizationHeaderMalformed("The date of the credential is not the date of the request.")
@@ -189,13 +192,26 @@ def from_header(value: str, headers: Mapping[str, str]) -> Credential:
     return Credential(
         access_key=access_key,
         scope=scope,
-        signed=names_of(given["SignedHeaders"], AuthorizationHeaderMalformed),
-        signature=given["Signature"],
+        signed=signed,
+        signature=signature if usual else given,
         timestamp=timestamp,
         signed_at=signed_at,
         payload=payload,
         token=headers.get("x-amz-security-token"),
     )
+
+
+@lru_cache(maxsize=4096)
+def _claims(value: str) -> tuple[str, Scope, tuple[str, ...], str]:
+    """Access key, scope, signed names and signature of an Authorization header."""
+    algorithm, _, rest = value.partition(" ")
+    check_algorithm(algorithm)
+    parts = [part.strip().partition("=") for part in rest.split(",")]
+    given = {name: text for name, _, text in parts}
+    if len(parts) != len(given) or given.keys() != {"Credential", "SignedHeaders", "Signature"}:
+        raise AuthorizationHeaderMalformed("The authorization header needs Credential, SignedHeaders and Signature, each once.")
+    access_key, scope = scope_of(given["Credential"], AuthorizationHeaderMalformed)
+    return access_key, scope, names_of(given["SignedHeaders"], AuthorizationHeaderMalformed), given["Signature"]
 
 
 def check_algorithm(name: str) -> None:
@@ -295,7 +311,12 @@ def check_time(credential: Credential, now: int, skew: int) -> None:
 
 def timestamp(now: int) -> str:
     """Milliseconds as ``YYYYMMDDTHHMMSSZ``."""
-    return datetime.fromtimestamp(now // 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return _second(now // 1000)
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def verify(credential: Credential, secret: str, sent: Sent) -> None:
