@@ -173,7 +173,7 @@ def _defaults(ini: Ini) -> None:
         raise ConfigError(f"[DEFAULT] {name} = {value}: expected only state and day here")
 
 
-REFERENCES = {"catalog": "catalog", "keys": "keys", "store": "store", "archive": "archive", "landing": "store"}
+REFERENCES = {"catalog": "catalog", "keys": "keys", "store": "store", "archive": "archive", "landing": "store", "delivery": "store"}
 
 
 def _references(ini: Ini, section: Section) -> None:

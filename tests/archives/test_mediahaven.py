@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from s3shunt.archives.mediahaven import MediaHavenArchive
-from s3shunt.config import ConfigError
+from s3shunt.cli import walk
+from s3shunt.config import ConfigError, Ini
 from s3shunt.model import Facts, ObjectRef, Recall
 from s3shunt.ports import Progress
 from s3shunt.protocol.errors import AccessDenied, BadDigest, IncompleteBody, NoSuchKey, ServiceUnavailable, SlowDown
@@ -672,7 +673,7 @@ def test_a_request_that_is_not_ours_is_let_be(haven):
 def test_exports_may_arrive_in_a_directory(haven, tmp_path, temporary):
     haven.server.set(temporary=temporary)
     haven.server.api.destination = ToDirectory(tmp_path)
-    haven.archive = haven.open(landing="path", delivery_path=str(tmp_path / "exports/in"))
+    haven.archive = haven.open(arrival="path", delivery_path=str(tmp_path / "exports/in"))
     (tmp_path / "exports/in").mkdir(parents=True)
     request = haven.ask(haven.put(body=bytes(3_000_000)))
     assert haven.told(request).progress is Progress.WAITING
@@ -686,7 +687,7 @@ def test_a_link_in_the_directory_is_not_followed(second, tmp_path):
     arrival = tmp_path / "in"
     arrival.mkdir()
     (tmp_path / "secret").write_bytes(BODY)
-    second.archive = second.open(landing="path", delivery_path=str(arrival))
+    second.archive = second.open(arrival="path", delivery_path=str(arrival))
     request = second.ask(second.put())
     (arrival / second.server.exports[0]["name"]).symlink_to(tmp_path / "secret")
     with pytest.raises(ServiceUnavailable):
@@ -695,7 +696,7 @@ def test_a_link_in_the_directory_is_not_followed(second, tmp_path):
 
 def test_a_directory_that_is_not_mounted_is_an_outage_and_no_missing_file(second, tmp_path):
     record = second.put()
-    second.archive = second.open(landing="path", delivery_path=str(tmp_path / "absent"))
+    second.archive = second.open(arrival="path", delivery_path=str(tmp_path / "absent"))
     with pytest.raises(ServiceUnavailable, match="mounted"):
         second.ask(record)
 
@@ -723,11 +724,27 @@ def test_the_shredder_makes_it_forget_where_it_may(second):
 
 
 @pytest.mark.parametrize("given", [
-    {"api": "2", "client_id": ""}, {"landing": "path"}, {"api": "1", "delete": "yes"}, {"password_file": "/nowhere"},
+    {"api": "2", "client_id": ""}, {"arrival": "path"}, {"api": "1", "delete": "yes"}, {"password_file": "/nowhere"},
 ])  # fmt: skip
 def test_a_section_that_cannot_work_stops_the_start(second, given):
     with pytest.raises(ConfigError):
         second.open(**given)
+
+
+@pytest.mark.parametrize(("given", "problem"), [
+    ({}, None), ({"delivery": "nowhere"}, "delivery = nowhere"), ({"client_id": ""}, "needs client_id"),
+    ({"arrival": "path"}, "needs delivery_path"),
+])  # fmt: skip
+def test_check_sees_it_without_connecting(second, given, problem):
+    told = {**site.section(second.home, second.server), **given}
+    lines = [f"{name} = {value}" for name, value in told.items()]
+    path = second.home / "site.ini"
+    path.write_text("\n".join(["[DEFAULT]", "[store:main]", "url = memory://", "[archive:tape]", *lines]))
+    if problem is None:
+        walk.judge(Ini(path, {}))
+    else:
+        with pytest.raises(ConfigError, match=problem):
+            walk.judge(Ini(path, {}))
 
 
 def test_a_password_that_others_may_read_stops_the_start(second):

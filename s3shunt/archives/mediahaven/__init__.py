@@ -20,7 +20,7 @@ from s3shunt.archives.mediahaven.delivery import Delivery, InDirectory, InStore,
 from s3shunt.archives.mediahaven.exports import LOST, REFUSED, Asked, Graces
 from s3shunt.archives.mediahaven.link import Link, NotTaken
 from s3shunt.archives.mediahaven.names import Names
-from s3shunt.archives.mediahaven.options import Options, judge
+from s3shunt.archives.mediahaven.options import Options
 from s3shunt.archives.mediahaven.polling import Polling
 from s3shunt.archives.mediahaven.records import Record
 from s3shunt.model import Facts, Job, ObjectRef, Recall
@@ -35,7 +35,6 @@ class MediaHavenArchive:
     Options = Options
 
     def __init__(self, options: Options, house: Any) -> None:
-        judge(options)
         self.options = options
         self.readback = "tag" if options.api == "2" else "destination"
         self._clock = house.clock
@@ -44,7 +43,7 @@ class MediaHavenArchive:
         self._names = Names(options, self._link)
         self._book = Book(self._home / "exports")
         self._delivery: Delivery = (
-            InDirectory(options.delivery_path) if options.landing == "path" and options.delivery_path
+            InDirectory(options.delivery_path) if options.arrival == "path" and options.delivery_path
             else InStore(house, options.delivery, options.destination)
         )  # fmt: skip
         self._polling = Polling(self._link, house.clock, by_tag=options.api == "2", cycle=options.cycle)

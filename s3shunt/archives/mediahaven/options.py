@@ -48,12 +48,12 @@ class Options:
     location: str = option(config.word, help="Export location for tier Standard.")
     location_expedited: str | None = option(config.word, "", help="Export location for tier Expedited; empty: as Standard.")
     location_bulk: str | None = option(config.word, "", help="Export location for tier Bulk; empty: as Standard.")
-    destination: str = option(config.text, help="DestinationPath of exports; for landing = s3 the bucket, and a prefix behind a slash.")
-    landing: str = option(config.choice("s3", "path"), "s3", help="Whether exports arrive in an S3 store or in a directory.")
-    delivery: str = option(config.word, "main", help="For landing = s3: the [store:NAME] in which exports arrive.")
+    destination: str = option(config.text, help="DestinationPath of exports; for arrival = s3 the bucket, and a prefix behind a slash.")
+    arrival: str = option(config.choice("s3", "path"), "s3", help="Whether exports arrive in an S3 store or in a directory.")
+    delivery: str = option(config.word, "main", help="For arrival = s3: the [store:NAME] in which exports arrive.")
     delivery_path: Path | None = option(
         config.path, "",
-        help="For landing = path: the directory in which the files of 'destination' appear.",
+        help="For arrival = path: the directory in which the files of 'destination' appear.",
     )
     reason: str = option(config.text, "restored by s3shunt", help="The reason that exports and deletions give.")
     tag: str = option(config.word, "s3shunt", help="What our tags and file names begin with; another for each installation.")
@@ -81,12 +81,11 @@ class Options:
     retries: int = option(config.number, "3", help="How often a reading call is repeated after 429, 503 or no connection.")
     delete: bool = option(config.flag, "no", help="Whether records may be deleted when nobody can ask for them any more (api = 2).")
 
-
-def judge(options: Options) -> None:
-    """Raises ConfigError for what is missing or cannot work together."""
-    if options.api == "2" and not (options.client_id and options.client_secret_file):
-        raise ConfigError("a MediaHaven archive with api = 2 needs client_id and client_secret_file")
-    if options.landing == "path" and options.delivery_path is None:
-        raise ConfigError("a MediaHaven archive with landing = path needs delivery_path")
-    if options.delete and options.api == "1":
-        raise ConfigError("a MediaHaven archive with api = 1 cannot delete: expected delete = no")
+    def __post_init__(self) -> None:
+        """Raises ConfigError for what is missing or cannot work together."""
+        if self.api == "2" and not (self.client_id and self.client_secret_file):
+            raise ConfigError("a MediaHaven archive with api = 2 needs client_id and client_secret_file")
+        if self.arrival == "path" and self.delivery_path is None:
+            raise ConfigError("a MediaHaven archive with arrival = path needs delivery_path")
+        if self.delete and self.api == "1":
+            raise ConfigError("a MediaHaven archive with api = 1 cannot delete: expected delete = no")

@@ -41,7 +41,7 @@ class MediaHaven:
         self.api.set(**knobs)
         self.api.crawl = self.crawl
         self.api.destination = destination or self.api.destination
-        self._server = ThreadingHTTPServer((HOST, port), _handler(self))
+        self._server = ThreadingHTTPServer((HOST, port), type("Bound", (Handler,), {"owner": self}))
         self._server.daemon_threads = True
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -140,60 +140,58 @@ class MediaHaven:
         self.api.set(**{name: value for name, value in knobs.written().items() if value != getattr(Knobs(), name)})
 
 
-def _handler(owner: MediaHaven) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = 60
-        wbufsize = 1 << 16  # an answer in one piece
+class Handler(BaseHTTPRequestHandler):
+    owner: MediaHaven
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+    wbufsize = 1 << 16  # an answer in one piece
 
-        def log_message(self, *_: Any) -> None:
-            pass
+    def log_message(self, *_: Any) -> None:
+        pass
 
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            path, _, query = self.path.partition("?")
-            call = Call(self.command, path, query, {name.title(): value for name, value in self.headers.items()}, body)
-            with contextlib.suppress(ConnectionError, TimeoutError):
-                self._answer(call)
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path, _, query = self.path.partition("?")
+        call = Call(self.command, path, query, {name.title(): value for name, value in self.headers.items()}, body)
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            self._answer(call)
 
-        do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815  # the library's names
+    do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815  # the library's names
 
-        def _answer(self, call: Call) -> None:
-            api = owner.api
-            if hang := api.fault("hang", call):
-                wall.sleep(hang.get("wait", 1000) / 1000)
-                return self._break()
-            if slow := api.fault("slow", call):
-                wall.sleep(slow.get("wait", 1000) / 1000)
-            if refusal := api.fault("refuse", call):
-                return self._send(refusal.get("status", 503), {"message": "not now"}, retry_after=refusal.get("retry_after"))
-            status, told = api.answer(call)
-            if call.method in ("POST", "DELETE") and not call.path.startswith("/auth/"):
-                owner.keep()
-            if api.fault("lose", call):
-                return self._break()
-            drip = api.fault("drip", call)
-            return self._send(status, told, drip=drip.get("wait") if drip else None)
+    def _answer(self, call: Call) -> None:
+        api = self.owner.api
+        if hang := api.fault("hang", call):
+            wall.sleep(hang.get("wait", 1000) / 1000)
+            return self._break()
+        if slow := api.fault("slow", call):
+            wall.sleep(slow.get("wait", 1000) / 1000)
+        if refusal := api.fault("refuse", call):
+            return self._send(refusal.get("status", 503), {"message": "not now"}, retry_after=refusal.get("retry_after"))
+        status, told = api.answer(call)
+        if call.method in ("POST", "DELETE") and not call.path.startswith("/auth/"):
+            self.owner.keep()
+        if api.fault("lose", call):
+            return self._break()
+        drip = api.fault("drip", call)
+        return self._send(status, told, drip=drip.get("wait") if drip else None)
 
-        def _break(self) -> None:
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+    def _break(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
-        def _send(self, status: int, told: Any, *, retry_after: int | None = None, drip: int | None = None) -> None:
-            body = b"" if told is None else json.dumps(told).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            if status != 204:
-                self.send_header("Content-Length", str(len(body)))
-            if retry_after is not None:
-                self.send_header("Retry-After", str(retry_after))
-            if isinstance(told, dict) and "TotalNrOfResults" in told:
-                self.send_header("Result-Count", str(told["TotalNrOfResults"]))
-            self.end_headers()
-            for piece in [body[at : at + 1] for at in range(len(body))] if drip else [body]:
-                self.wfile.write(b"" if self.command == "HEAD" else piece)
-                if drip:
-                    self.wfile.flush()
-                    wall.sleep(drip / 1000)
-
-    return Handler
+    def _send(self, status: int, told: Any, *, retry_after: int | None = None, drip: int | None = None) -> None:
+        body = b"" if told is None else json.dumps(told).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        if retry_after is not None:
+            self.send_header("Retry-After", str(retry_after))
+        if isinstance(told, dict) and "TotalNrOfResults" in told:
+            self.send_header("Result-Count", str(told["TotalNrOfResults"]))
+        self.end_headers()
+        for piece in [body[at : at + 1] for at in range(len(body))] if drip else [body]:
+            self.wfile.write(b"" if self.command == "HEAD" else piece)
+            if drip:
+                self.wfile.flush()
+                wall.sleep(drip / 1000)
