@@ -33,11 +33,11 @@ SERVE = "import sys; from s3shunt.server import listen; listen.serve(sys.argv[1]
 LIVE = b"GET /-/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
-def start(tmp_path, address, certificate="", limit=""):
+def start(tmp_path, address, certificate="", limit="", **how):
     (tmp_path / "store.json").touch(mode=0o600)
     (tmp_path / "store.json").write_text('{"access_key": "A", "secret_key": "s"}')
     (tmp_path / "ini").write_text(INI.format(state=tmp_path, address=address, certificate=certificate))
-    return subprocess.Popen([sys.executable, "-c", LOGGED + limit + SERVE, str(tmp_path / "ini")], stderr=subprocess.PIPE)
+    return subprocess.Popen([sys.executable, "-c", LOGGED + limit + SERVE, str(tmp_path / "ini")], stderr=subprocess.PIPE, **how)
 
 
 def connect(connecting):
@@ -132,3 +132,18 @@ def test_a_process_out_of_descriptors_goes_on(tmp_path):
         said = process.communicate(timeout=20)[1]
     assert process.returncode == 0
     assert b"out of file descriptors" in said
+
+
+def test_a_socket_that_systemd_opened_is_served(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        port = opened.getsockname()[1]
+        given = f"import os; os.dup2({opened.fileno()}, 3); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); "
+        process = start(tmp_path, "127.0.0.1:1", limit=given, pass_fds=[opened.fileno()])
+    try:
+        with connect(lambda: socket.create_connection(("127.0.0.1", port), timeout=10)) as sock:
+            sock.sendall(LIVE)
+            assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0, process.stderr.read()
+        process.stderr.close()
