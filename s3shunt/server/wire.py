@@ -203,7 +203,7 @@ class Wire:
         """Close so that the client knows it has not got all: a reset."""
         with suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.close()
+        self._close()
 
     def linger(self, seconds: float, most: int) -> None:
         """Nothing more will be sent; the client has a moment to see what was, whatever it is still sending."""
@@ -214,6 +214,9 @@ class Wire:
                 most -= len(data)
 
     def close(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if not self.closed:
             self.closed = True
             if self._listener is not None:
@@ -248,6 +251,13 @@ class TlsWire(Wire):
                 self.wait_readable(deadline)
             except ssl.SSLWantWriteError:
                 self.wait_writable(deadline)
+
+    def close(self) -> None:
+        """With the word that this is the end, so that a cut is told from it."""
+        if not self.closed and isinstance(self.sock, ssl.SSLSocket):
+            with suppress(OSError, ValueError):  # the client's own word is not waited for
+                self.sock.unwrap()
+        self._close()
 
     def send_file(self, file: int, offset: int, count: int) -> int:
         """TLS has to see the bytes."""

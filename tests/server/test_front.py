@@ -142,4 +142,7 @@ def test_tls_with_a_body_both_ways(fronted, certificate):
                     raw += data
                 assert raw.partition(b"\r\n\r\n")[2] == body
         assert front.seen[-1][3]["wsgi.url_scheme"] == "https"
+        with client.wrap_socket(front.connect(), server_hostname="localhost", suppress_ragged_eofs=False) as sock:
+            sock.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            assert b"".join(iter(lambda: sock.recv(65536), b"")).startswith(b"HTTP/1.1 200")
         assert b"HTTP" not in front.ask(GET)
