@@ -118,10 +118,14 @@ class Interest:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a landed copy lies: the id of a ``[store:x]`` section (never a URL) and a name in it."""
+    """Where a landed copy lies: the id of a ``[store:x]`` section (never a URL) and a name in it.
+
+    ``etag`` is what the store made of the bytes that were verified; whoever reads them demands it.
+    """
 
     store: str
     name: str
+    etag: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

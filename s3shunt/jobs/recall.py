@@ -119,7 +119,7 @@ class RecallJob(Task):
         if step is None or not self.catalog.commit(step):
             return Later(self.clock.now() + 1000)
         try:
-            self._copy(archive, row, recall, place, hold.token)
+            place = self._copied(archive, row, recall, place, hold.token)
         except (Overtaken, ServiceUnavailable, SlowDown):
             self._delete(place)
             self.change(row.ref, lambda row: renewed(row, replace(hold, lease=hold.now)))
@@ -134,8 +134,8 @@ class RecallJob(Task):
             return Later(self.clock.now())
         return self._release(archive, recall)
 
-    def _copy(self, archive: Archive, row: Entry, recall: Recall, place: Place, token: str) -> None:
-        """The bytes in their place, as many and the same as the archive says. Raises what is wrong with them."""
+    def _copied(self, archive: Archive, row: Entry, recall: Recall, place: Place, token: str) -> Place:
+        """The bytes in their place, as many and the same as the archive says, and known by their ETag. Raises what is wrong with them."""
         copy = archive.find(archive_id=recall.archive_id)
         if copy is None or copy.size != row.facts.size or not copy.copies:
             raise BadDigest("the archive holds no sound copy of what the entry says")
@@ -145,6 +145,7 @@ class RecallJob(Task):
         seen = store.head(ref)
         if seen is None or seen.size != copy.size or not measured.agrees(copy.size, copy.checksum):
             raise BadDigest("what landed is not what the archive holds")
+        return replace(place, etag=seen.etag)
 
     def _again(self, recall: Recall, reason: str, *, retry: bool = True, wait: int = 0, token: str = "") -> Outcome:
         """Asked once more later, or given up: then the entry is archived as if nobody had asked."""

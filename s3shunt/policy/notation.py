@@ -51,7 +51,7 @@ def entry_written(entry: Entry) -> dict[str, Any]:
     if entry.facts is not None:
         written["facts"] = facts_written(entry.facts)
     if entry.place is not None:
-        written["place"] = [entry.place.store, entry.place.name]
+        written["place"] = [entry.place.store, entry.place.name, entry.place.etag]
     if entry.interests:
         written["interests"] = interests_written(entry.interests)
     if entry.media:

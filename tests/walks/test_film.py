@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from s3shunt.model import ObjectRef
+
 FILM = b"frames" * 50_000
 LEGAL = re.compile(r'ongoing-request="true"|ongoing-request="false", expiry-date="\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"')
 
@@ -126,3 +128,14 @@ def test_conditions_come_before_the_refusal(house):
     assert house.get("/films/a", if_none_match=etag).status == 304
     assert house.get("/films/a", if_match='"x"').status == 412
     assert house.get("/films/a", if_match=etag).code == "InvalidObjectState"
+
+
+def test_a_landed_copy_with_other_bytes_than_were_verified_is_never_served(house):
+    house.archive("/films/a", FILM)
+    house.restore("/films/a")
+    house.work()
+    place = house.catalog.select()[0].place
+    house.landing.write(ObjectRef(key=place.name), [b"x" * len(FILM)], size=len(FILM))
+    assert house.get("/films/a").code == "InvalidObjectState"
+    house.work()
+    assert house.get("/films/a").body == FILM

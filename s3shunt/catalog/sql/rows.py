@@ -102,11 +102,13 @@ def facts(row: Row) -> Facts | None:
 
 
 def place_values(place: Place | None) -> Values:
-    return {"place_store": place.store if place else None, "place_name": place.name if place else None}
+    if place is None:
+        return {"place_store": None, "place_name": None, "place_etag": None}
+    return {"place_store": place.store, "place_name": place.name, "place_etag": place.etag}
 
 
 def place(row: Row) -> Place | None:
-    return Place(row.place_store, row.place_name) if row.place_store is not None else None
+    return Place(row.place_store, row.place_name, row.place_etag or "") if row.place_store is not None else None
 
 
 def recall_values(recall: Recall) -> Values:

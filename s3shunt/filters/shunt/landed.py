@@ -29,7 +29,7 @@ class Landed:
         store, ref = self.house.place(place)
         size = entry.facts.size
         try:
-            return green.offload(_opened, store, ref, size, (start, end), wrapper)
+            return green.offload(_opened, store, ref, size, place.etag, (start, end), wrapper)
         except (NoSuchKey, NoSuchBucket, PreconditionFailed, InvalidRange):
             green.offload(self._missing, entry)
         raise InvalidObjectState(StorageClass=entry.storage_class)
@@ -44,11 +44,11 @@ class Landed:
             self.catalog.commit(step)
 
 
-def _opened(store: ObjectStore, ref: ObjectRef, size: int, span: tuple[int, int], wrapper: Any) -> Iterable[bytes]:
-    """Runs where blocking is allowed. Raises NoSuchKey for a copy of another size."""
+def _opened(store: ObjectStore, ref: ObjectRef, size: int, etag: str, span: tuple[int, int], wrapper: Any) -> Iterable[bytes]:  # noqa: PLR0917
+    """Runs where blocking is allowed. Raises NoSuchKey for a copy of another size or with other bytes than were verified."""
     start, end = span
     found = store.head(ref)
-    if found is None or found.size != size:
+    if found is None or found.size != size or (etag and found.etag != etag):
         raise NoSuchKey
     if start == end:
         return ()
