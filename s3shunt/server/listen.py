@@ -59,7 +59,7 @@ class Options:
     app: str = option(word, help="The [pipeline:NAME] or [app:NAME] behind it.")
     workers: int = option(processes, "1", help="Processes that share the address; auto: one per core. The most of any listener counts.")
     parent: bool = option(flag, "no", help="Whether a single worker, too, has a parent that replaces, reloads and hands over.")
-    front: str = option(choice("strict", "stock"), "stock", help="'strict': our own server; 'stock': eventlet's, with our checks in it.")
+    front: str = option(choice("strict", "stock"), "strict", help="'strict': our own server; 'stock': eventlet's, with our checks in it.")
     connections: int = option(number, "1000", help="Clients connected at a time, in each process.")
     keep_alive: int = option(duration, "75s", help="How long a connection may stay idle between two requests.")
     header: int = option(duration, "10s", help="How long the head of a request may take in all.")
