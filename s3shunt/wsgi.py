@@ -550,9 +550,30 @@ class Watched:
                 closed(self.sent)
 
 
+class WatchedPassage(Watched):
+    """The same of a body that can go from socket to socket (``passes``, ``pass_to``, ``left``)."""
+
+    @property
+    def passes(self) -> bool:
+        return self.body.passes  # type: ignore[attr-defined,no-any-return]
+
+    @property
+    def left(self) -> int | None:
+        return self.body.left  # type: ignore[attr-defined,no-any-return]
+
+    def pass_to(self, sink: Any) -> None:
+        body: Any = self.body
+        before = body.left
+        try:
+            body.pass_to(sink)
+        finally:
+            self.sent += before - body.left
+
+
 def watch_close(response: Response, closed: Callable[[int], None]) -> None:
     """Call ``closed(bytes sent)`` when the response's body is closed."""
-    response.app_iter = Watched(response.app_iter, closed)
+    body = response.app_iter
+    response.app_iter = (WatchedPassage if hasattr(body, "pass_to") else Watched)(body, closed)
 
 
 def decoded(path: str) -> str:

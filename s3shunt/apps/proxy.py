@@ -271,7 +271,7 @@ def _answered(answer: Answer) -> Response:
             log.error("the store does not accept our signature: %s", fault[1].decode())
             raise ServiceUnavailable(retry_after=60)
     elif body.left != 0:
-        pieces = [_small(body)] if body.left is not None and body.left <= wsgi.Body.CHUNK else _begun(body)
+        pieces = _begun(body) if body.left is None else [_small(body)] if body.left <= wsgi.Body.CHUNK else _large(body)
     return Response(status=f"{status} {answer.reason}".strip(), headerlist=headers.from_store(answer.fields), app_iter=pieces)
 
 
@@ -281,6 +281,15 @@ def _small(body: AnswerBody) -> bytes:
         return body.whole()
     except IncompleteBody as error:
         raise ServiceUnavailable(retry_after=1) from error
+
+
+def _large(body: AnswerBody) -> AnswerBody:
+    """It may go from socket to socket; its first bytes are here, as below."""
+    try:
+        body.begin()
+    except IncompleteBody as error:
+        raise ServiceUnavailable(retry_after=1) from error
+    return body
 
 
 def _begun(body: AnswerBody) -> wsgi.Begun:

@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
-from s3shunt import clock
+from s3shunt import clock, green
 from s3shunt.protocol.errors import IncompleteBody
+from s3shunt.relay import pipe
 from s3shunt.relay.head import Unclear
 from s3shunt.relay.link import PIECE, Link
 
 LARGEST = 1 << 20
 """What is held of a body at most."""
+TURN = 8 << 20
+"""Bytes after which others have their turn."""
 SLOW = 0.05
 """Seconds after which who reads is not keeping up."""
 LINE = 8192
@@ -34,6 +38,7 @@ class AnswerBody:
         self._gap = gap
         self._ended = ended
         self._size = PIECE
+        self._moved = 0
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -47,6 +52,44 @@ class AnswerBody:
         """All that is left, in one piece."""
         pieces = list(self)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def begin(self) -> None:
+        """Wait for the first of its bytes, which are kept. Raises IncompleteBody."""
+        if self._link is None or self._buffer or not self.left:
+            return
+        try:
+            self._buffer = self._take(self._link, PIECE)
+        except BROKEN as error:
+            self.close()
+            raise IncompleteBody("The store broke off its answer.") from error
+
+    @property
+    def passes(self) -> bool:
+        """Whether ``pass_to`` can be used: the length is known, and nobody has to decrypt it."""
+        return self._link is not None and type(self._link) is Link and self.left is not None and self.left > PIECE
+
+    def pass_to(self, sink: Any) -> None:
+        """All that is left to a socket, by the kernel: ``sink`` has ``send`` and ``send_pipe``. Raises IncompleteBody."""
+        link = self._link
+        assert link is not None and self.left is not None  # noqa: PT018  # ``passes`` said so
+        try:
+            if self._buffer:
+                sink.send(self._piece(link, self.left))
+            for count in pipe.move(link.sock.fileno(), self.left, lambda: self._wait(link), sink):
+                self.left -= count
+                self._turn(count)
+            if self.left:
+                raise IncompleteBody("The store broke off its answer.")
+            self.finish()
+        finally:
+            self.close()
+
+    def _wait(self, link: Link) -> None:
+        link.until(self._gap)
+        try:
+            link.wait()
+        except TimeoutError as error:
+            raise IncompleteBody("The store broke off its answer.") from error
 
     def _measured(self) -> Iterator[bytes]:
         while self._link is not None and self.left:
@@ -74,7 +117,15 @@ class AnswerBody:
         data = link.receive(size)
         if not data:
             raise Unclear("the answer ended early")
+        self._turn(len(data))
         return data
+
+    def _turn(self, count: int) -> None:
+        """Where both sides are always ready nobody ever waits: others have their turn, too."""
+        self._moved += count
+        if self._moved >= TURN:
+            self._moved = 0
+            green.sleep(0)
 
     def _chunked(self) -> Iterator[bytes]:
         link = self._link

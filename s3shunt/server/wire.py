@@ -197,6 +197,19 @@ class Wire:
             done += sent
         return done
 
+    def send_pipe(self, pipe: int, count: int) -> None:
+        """``count`` bytes that are in a pipe. The kernel moves them."""
+        while count:
+            try:
+                sent = os.splice(pipe, self._fd, count, flags=os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK)
+            except BlockingIOError:
+                self._patiently(self.wait_writable)
+                continue
+            except ConnectionError as error:
+                raise Gone("the client left") from error
+            self._earn(sent)
+            count -= sent
+
     # ending
 
     def abort(self) -> None:
