@@ -61,6 +61,10 @@ class Wired:
     def __init__(self, port: Any, name: str, fuse: Fuse) -> None:
         self._port, self._name, self._fuse = port, name, fuse
 
+    def __call__(self, *args: Any) -> Any:
+        """A port that is a function: where a pipeline ends."""
+        return self._fuse.call(self._name, self._port, *args)
+
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._port, name)
         if name in SILENT or name.startswith("_") or not callable(found):

@@ -2,11 +2,12 @@
 
 ``House(tmp_path)`` is a site with one account, bucket ``films`` and a tape
 library; ``house.get``, ``put``, ``head`` ... speak S3 to it, ``house.later`` lets
-time pass and ``house.work`` lets the workers do what has become due.
+time pass and ``house.work`` lets the workers do what has become due. ``wrap`` is laid around
+every port the doors are given, by name.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -86,6 +87,7 @@ class House:
         catalog: Any = None,
         versioned: str = "",
         ini: str = INI,
+        wrap: Callable[[Any, str], Any] = lambda port, _: port,
     ) -> None:
         self.clock = HandClock()
         tmp.mkdir(parents=True, exist_ok=True)
@@ -99,11 +101,10 @@ class House:
         self.catalog = catalog or MemoryCatalog(house=self.house)
         self.store = FrontedStore(Options(versioned=tuple(versioned.split())), self.house)
         self.landing = MemoryStore(Options(), self.house)
-        self.house.put("catalog", "main", self.catalog)
-        self.house.put("store", "main", self.store)
-        self.house.put("store", "landing", self.landing)
+        for kind, name, port in (("catalog", "main", self.catalog), ("store", "main", self.store), ("store", "landing", self.landing)):
+            self.house.put(kind, name, wrap(port, name if kind == "store" else kind))
         self.front = Storefront(self.store)
-        self.app = Application(pipeline(self.house, walk, self.front, options or {}))
+        self.app = Application(pipeline(self.house, walk, wrap(self.front, "front"), options or {}))
         self.editor = Client(self.app, "AKEDITOR", "editor-secret", clock=self.clock)
         self.desk = Client(self.app, "AKDESK", "desk-secret", clock=self.clock)
         self.stranger = Client(self.app, "AKSTRANGER", "stranger-secret", clock=self.clock)
