@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import os
 import ssl
 import subprocess
 import sys
@@ -368,3 +369,50 @@ def test_under_green_threads_nobody_else_waits_for_a_store(origin, secure, certi
     ended = subprocess.run(command, check=False, capture_output=True, timeout=60, text=True)
     assert (ended.stdout.splitlines(), ended.stderr) == (["ServiceUnavailable", f"{[len(BIG), len(BIG), 3]} 0 True"], "")
     assert store.connections == 1
+
+
+class Client:
+    """Where bytes arrive that nobody looked at."""
+
+    def __init__(self):
+        self.got = b""
+
+    def send(self, data):
+        self.got += data
+
+    def send_pipe(self, pipe, count):
+        while count:
+            data = os.read(pipe, count)
+            self.got += data
+            count -= len(data)
+
+
+def test_a_large_answer_can_go_from_socket_to_socket_and_its_connection_is_used_again(origin, relay):
+    origin.script += [Reply(200, BIG * 8), Reply(200, BIG * 8), Reply(200, b"end")]
+    for begun in (True, False):
+        answer, client = get(relay), Client()
+        if begun:
+            answer.body.begin()
+        assert answer.body.passes
+        answer.body.pass_to(client)
+        assert (client.got == BIG * 8, answer.body.left) == (True, 0)
+    assert get(relay).body.whole() == b"end"
+    assert origin.connections == 1
+
+
+@pytest.mark.parametrize("reply", [Reply(200, BIG, cut=200_000), Reply(200, BIG[:9], [("Content-Length", "70000")], stall=True)])
+def test_one_that_is_cut_on_the_way_raises(origin, relay, reply):
+    origin.script.append(reply)
+    answer, client = get(relay), Client()
+    with pytest.raises(IncompleteBody):
+        answer.body.pass_to(client)
+    assert client.got == reply.body[: reply.cut]
+    assert relay.open == 0
+
+
+@pytest.mark.parametrize("reply", [Reply(200, b"small"), Reply(200, BIG, chunked=True), Reply(204)])
+def test_what_is_small_or_in_chunks_is_passed_on_by_hand(origin, relay, reply):
+    origin.script.append(reply)
+    body = get(relay).body
+    assert not body.passes
+    body.close()

@@ -34,6 +34,7 @@ class Link:
         sock.setblocking(False)  # noqa: FBT003
         self.sock = sock
         self.deadline = 0.0
+        self._wakes_at = 1
         self.hub = Hub.here(sock.fileno()) if green.hub() else None
 
     def until(self, seconds: float) -> None:
@@ -70,6 +71,12 @@ class Link:
         poll.register(self.sock.fileno(), select.POLLOUT if writing else select.POLLIN)
         if not poll.poll(max(0, self.deadline - clock.wall.monotonic()) * 1000):
             raise TimeoutError("waited too long for a store")
+
+    def wake_at(self, count: int) -> None:
+        """How many bytes, or the end, end a wait."""
+        if count != self._wakes_at:
+            self._wakes_at = count
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
     def stirred(self) -> bool:
         """Whether something came unasked: bytes, or the end."""
