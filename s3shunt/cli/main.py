@@ -19,6 +19,7 @@ WORDS = {
     "catalog": "catalog:catalog",
     "restore": "restore:restore",
     "recall": "recall:recall",
+    "audit": "audit:audit",
     "keys": "keys:keys",
     "stand-in": "standin:standin",
 }

@@ -7,6 +7,7 @@ copy right before it acts, and shreds nothing whose entry may yet be put back.
     every = 1m
 """
 
+import logging
 from dataclasses import dataclass
 
 from s3shunt import config
@@ -15,7 +16,10 @@ from s3shunt.model import Job, Place
 from s3shunt.policy import archive, recall
 from s3shunt.policy.archive import Use
 from s3shunt.policy.record import ref_of
+from s3shunt.protocol.errors import AccessDenied
 from s3shunt.work import Done, JobOptions, Later, Outcome, Task
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,15 @@ class DiscardJob(Task):
             archive_id = copy.archive_id if copy else ""
         use = archive.use(self.truth.history(ref_of(dict(job.payload))), name, archive_id, tag)
         if use is Use.NONE and archive_id:
-            self.house.shredder(name).shred(archive_id)
+            self._shred(name, archive_id)
         return use
+
+    def _shred(self, name: str, archive_id: str) -> None:
+        """An archive that deletes nothing for us keeps it; asking again would not change that."""
+        try:
+            self.house.shredder(name).shred(archive_id)
+        except AccessDenied as error:
+            log.info("[archive:%s] keeps %s: %s", name, archive_id, error)
 
 
 factory = DiscardJob

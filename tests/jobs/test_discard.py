@@ -1,5 +1,6 @@
 from s3shunt.model import Job, ObjectRef, Place
 from s3shunt.policy.record import name
+from s3shunt.protocol.errors import AccessDenied
 
 from .conftest import FILM
 
@@ -34,3 +35,20 @@ def test_a_landed_copy_that_is_nobodys_goes(works):
     works.catalog.enqueue(Job(kind="discard", dedupe="x", payload=payload))
     works.work()
     assert works.landed() == []
+
+
+def test_an_archive_that_deletes_nothing_for_us_is_asked_once(works):
+    class Refusing:
+        asked = 0
+
+        def shred(self, archive_id):
+            self.asked += 1
+            raise AccessDenied
+
+    refusing = Refusing()
+    works.tape.shredder = lambda: refusing
+    works.archived("a", FILM)
+    works.archived("a", b"new")
+    assert refusing.asked == 1
+    assert not works.catalog.jobs(dead=True)
+    assert len(works.copies()) == 2
