@@ -70,8 +70,8 @@ class Front:
         self._later()
 
     def _later(self) -> None:
-        self.tick()
         hubs.get_hub().schedule_call_global(TICK, self._later)
+        self.tick()
 
     def tick(self) -> None:
         """Look at the time: whoever kept us waiting too long is told so."""

@@ -111,7 +111,9 @@ def opened(source: Path) -> list[tuple[Options, socket.socket]]:
 def open_all(declared: dict[str, Options]) -> dict[str, Opened]:
     """The sockets of listeners: those this process was given, else new ones."""
     inherited = Inherited.of(os.environ, os.getpid())
-    return {name: inherited.take(name, options.address) or fresh(options) for name, options in declared.items()}
+    found = {name: inherited.take(name, options.address) or fresh(options) for name, options in declared.items()}
+    inherited.close()
+    return found
 
 
 def fresh(options: Options) -> Opened:

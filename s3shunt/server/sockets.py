@@ -56,6 +56,12 @@ class Inherited:
         numbers = self.activated.pop(name, None) or self.activated.pop("", None)
         return Opened([_adopted(number) for number in numbers], fixed=True) if numbers else None
 
+    def close(self) -> None:
+        """What nobody took: left open, clients would wait in its queue for ever."""
+        for number in (number for numbers in self.by_name.values() for number in numbers):
+            os.close(number)
+        self.by_name.clear()
+
 
 def key(name: str, address: Address) -> str:
     return f"{name}@{address}" if isinstance(address, Path) else f"{name}@{address[0]}:{address[1]}"

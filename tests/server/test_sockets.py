@@ -40,13 +40,18 @@ def test_a_successor_finds_the_same_sockets(one):
     assert all(os.get_inheritable(sock.fileno()) for sock in one.sockets)
     numbers = [sock.detach() for sock in one.sockets]
     one.sockets.clear()
+    environ[sockets.KEPT] += f";gone@127.0.0.1:1={os.open(os.devnull, os.O_RDONLY)}"
     inherited = Inherited.of(environ, 1)
+    unwanted = inherited.by_name["gone@127.0.0.1:1"][0]
     assert environ == {}
     assert inherited.take("other", address) is None
     taken = inherited.take("main", address)
     assert [sock.fileno() for sock in taken.sockets] == numbers
     assert not os.get_inheritable(numbers[0])
     assert inherited.take("main", address) is None
+    inherited.close()
+    with pytest.raises(OSError):
+        os.fstat(unwanted)
     for sock in taken.sockets:
         sock.close()
 
