@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,6 @@ def uploads(where: lab.Lab, rounds: int) -> Rows:
 
 
 def _hash(path: Path) -> str:
-    from hashlib import file_digest
-
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
@@ -131,8 +130,6 @@ def _head(where: lab.Lab, name: str, lines: list[str]) -> Path:
 
 def _chunked(where: lab.Lab, body: Path, host: str, piece: int = 65536) -> tuple[Path, list[str]]:
     """The same bytes in signed chunks of 64 KiB."""
-    from s3shunt.protocol import chunked
-
     count = lab.LARGE // piece
     framed = lab.LARGE + count * (len(f"{piece:x};chunk-signature=") + 64 + 4) + len("0;chunk-signature=") + 64 + 4
     fields = {"content_length": str(framed), "content_encoding": "aws-chunked", "x_amz_decoded_content_length": str(lab.LARGE)}
@@ -140,12 +137,12 @@ def _chunked(where: lab.Lab, body: Path, host: str, piece: int = 65536) -> tuple
     seed = lines[-1].rpartition("Signature=")[2]
     date = next(line for line in lines if line.startswith("x-amz-date")).split(": ")[1]
     scope = sigv4.Scope(date[:8], "us-east-1")
-    chain = chunked.Chain(sigv4.signing_key(lab.SECRET, scope), date, scope, seed)
+    key, last = sigv4.signing_key(lab.SECRET, scope), seed
     path = where.home / "chunked.body"
     with body.open("rb") as source, path.open("wb") as file:
-        for data in iter(lambda: source.read(piece), b""):
-            file.write(f"{len(data):x};chunk-signature={chain.next(data)}\r\n".encode() + data + b"\r\n")
-        file.write(f"0;chunk-signature={chain.next(b'')}\r\n\r\n".encode())
+        for data in [*iter(lambda: source.read(piece), b""), b""]:
+            last = key.sign("\n".join(["AWS4-HMAC-SHA256-PAYLOAD", date, str(scope), last, sigv4.EMPTY_SHA256, sha256(data).hexdigest()]))
+            file.write(f"{len(data):x};chunk-signature={last}\r\n".encode() + data + b"\r\n")
     assert path.stat().st_size == framed
     return path, lines
 

@@ -123,13 +123,16 @@ class Response(webob.Response):
                 found = value
         return found
 
-    def say(self, name: str, value: str | None) -> None:
-        """Set a header in place of any of that name; None takes it away."""
-        lower = name.lower()
-        if self.field(lower) is not None:
-            self._headerlist[:] = [field for field in self._headerlist if field[0].lower() != lower]
-        if value is not None:
-            self._headerlist.append((name, value))
+    def by_name(self) -> dict[str, str]:
+        """The headers as they are now, by their names in lower case; of several the last."""
+        return {name.lower(): value for name, value in self._headerlist}
+
+    def say(self, *fields: tuple[str, str | None]) -> None:
+        """Set headers in place of any of their names; None takes one away."""
+        names = {name.lower() for name, _ in fields}
+        if not names.isdisjoint([name.lower() for name, _ in self._headerlist]):
+            self._headerlist[:] = [field for field in self._headerlist if field[0].lower() not in names]
+        self._headerlist += [(name, value) for name, value in fields if value is not None]
 
     @property
     def app_iter(self) -> Any:

@@ -54,10 +54,8 @@ class Errors:
         except Exception:
             log.exception("request %s: %s %r", context.request_id, request.method, request.environ.get("PATH_INFO", ""))
             response = self._refusal(request, InternalError())
-        response.say("x-amz-request-id", context.request_id)
-        response.say("x-amz-id-2", self.host_id)
-        if not request.read_to_end:
-            response.say("Connection", "close")
+        told = [("x-amz-request-id", context.request_id), ("x-amz-id-2", self.host_id)]
+        response.say(*told) if request.read_to_end else response.say(*told, ("Connection", "close"))
         return response
 
     def _refusal(self, request: Request, error: S3Error) -> Response:

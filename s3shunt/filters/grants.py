@@ -133,7 +133,7 @@ class Grants:
         """Raises AccessDenied, NoSuchBucket, BucketAlreadyExists or ServiceUnavailable."""
         own = request.fields.get("x-amz-expected-bucket-owner", identity.account)
         sources = request.fields.get("x-amz-source-expected-bucket-owner", identity.account)
-        if not {own, sources} <= {identity.account}:
+        if own != identity.account or sources != identity.account:
             raise AccessDenied
         if request.operation.name == "CreateBucket":
             if self._shared:

@@ -29,6 +29,7 @@ Section::
 """
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -96,17 +97,19 @@ class Restore:
 
     def _told(self, request: Request, response: Response) -> Response:
         """The class and the restore of the version in the answer, and nothing the store says of such."""
-        response.say("x-amz-restore", None)
-        if response.field("x-amz-storage-class") in ARCHIVE_CLASSES:
-            response.say("x-amz-storage-class", None)
+        told = response.by_name()
+        if "x-amz-restore" in told:
+            response.say(("x-amz-restore", None))
+        if told.get("x-amz-storage-class") in ARCHIVE_CLASSES:
+            response.say(("x-amz-storage-class", None))
         entry = request.context.entry
-        if entry is None or response.status_int not in (200, 206) or not _about(entry, response):
+        if entry is None or response.status_int not in (200, 206) or not _about(entry, told):
             return response
         if entry.storage_class in ARCHIVE_CLASSES:
-            response.say("x-amz-storage-class", entry.storage_class)
+            response.say(("x-amz-storage-class", entry.storage_class))
         standing = steps.standing(entry, self.house.clock.now())
         if standing is not None:
-            response.say("x-amz-restore", wire.header(standing.until))
+            response.say(("x-amz-restore", wire.header(standing.until)))
         return response
 
     # POST ?restore
@@ -169,14 +172,13 @@ def _class(response: Response) -> str:
     return response.headers.get("x-amz-storage-class", "STANDARD")
 
 
-def _about(entry: Entry, response: Response) -> bool:
+def _about(entry: Entry, told: Mapping[str, str]) -> bool:
     """Whether the answer is of the version that the entry tells of; where the store is the truth, only at equal identity."""
     if entry.facts is None:
         return False
-    version = response.field("x-amz-version-id") or NULL
-    if version != (entry.ref.version or NULL) or not entity.same(response.field("etag") or "", entry.facts.etag):
+    if told.get("x-amz-version-id", NULL) != (entry.ref.version or NULL) or not entity.same(told.get("etag", ""), entry.facts.etag):
         return False
-    return date(response.field("last-modified")) == entry.facts.last_modified // 1000
+    return date(told.get("last-modified")) == entry.facts.last_modified // 1000
 
 
 factory = filter_factory(Restore, Options, "filter:restore")

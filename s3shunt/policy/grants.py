@@ -66,12 +66,15 @@ def decide(identity: Identity, asked: Asked, anonymous: Anonymous = Anonymous())
         return _or_denied(public(operation, ref, anonymous), frozenset({ref}))
     if operation.name == "DeleteObjects":
         return _each(identity, asked)
+    targets = frozenset({ref} if asked.source is None else {ref, asked.source})
+    if identity.grants is None:
+        return Verdict(targets)
     rights = {operation.right, *_further(operation, asked.headers)}
     name = None if operation.name in NAMELESS else asked.prefix if operation.name in LISTINGS else ref.key
     fine = all(_allows(identity, right, ref, name) for right in rights)
     if asked.source is not None:
         fine = fine and allows(identity, Right.READ, asked.source)
-    return _or_denied(fine, frozenset({ref} if asked.source is None else {ref, asked.source}))
+    return _or_denied(fine, targets)
 
 
 def allows(identity: Identity, right: Right, ref: ObjectRef) -> bool:

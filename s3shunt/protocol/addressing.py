@@ -10,13 +10,14 @@ from urllib.parse import quote, unquote_to_bytes
 from s3shunt.model import ObjectRef
 from s3shunt.protocol.errors import InvalidBucketName, InvalidURI, KeyTooLongError
 
+_UNRESERVED = re.compile("[/A-Za-z0-9._~-]*")
 MAX_KEY = 1024
 _BUCKET = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9._-]{1,253})[a-zA-Z0-9]")
 
 
 def escape(path: str) -> str:
     """Percent-encode as SigV4 does for S3: everything but unreserved characters and '/'."""
-    return quote(path, safe="/~")
+    return path if _UNRESERVED.fullmatch(path) else quote(path, safe="/~")
 
 
 def origin_form(target: str) -> str:

@@ -177,7 +177,7 @@ def of(method: str, ref: ObjectRef, query: Collection[str], headers: Mapping[str
     table (it must never pass for a plain operation), MethodNotAllowed for a
     method the target does not know.
     """
-    names = {name for name in query if not name.lower().startswith("x-amz-")}
+    names = {name for name in query if not name.lower().startswith("x-amz-")} if query else set()
     asked = names & SUBRESOURCES
     if unknown := names - SUBRESOURCES - PARAMETERS:
         raise NotImplemented(f"The parameter {min(unknown)!r} is not implemented.")

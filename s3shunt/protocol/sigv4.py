@@ -33,8 +33,8 @@ _SECRET = re.compile(r"(^x-amz-(?:security-token|[a-z-]*customer-key):).+|((?:&|
 """What is left out where a canonical request is shown: error documents end in logs and mails."""
 
 _CANONICAL = re.compile("[/A-Za-z0-9._~-]*")
-_SPACE = re.compile(r"\s\s|^\s|\s$|[^\S ]")
-"""White space that folding would change."""
+_UNFOLDED = re.compile(r"  |^ | $|[\t\r\f\v\x1c-\x1f]", re.MULTILINE)
+"""White space that folding would change, in values on lines of their own."""
 DUMMY_SECRET = "no such key, the same work"
 """What an unknown key is verified with, so that it costs what a known one costs."""
 
@@ -104,7 +104,11 @@ def authorization(
 
 def canonical_request(line: tuple[str, str, str], headers: Mapping[str, str], names: Sequence[str], payload: str) -> str:
     """The text whose hash is signed: ``line`` is method, path and query; a header that is absent is empty."""
-    fields = [f"{name}:{fold(headers.get(name, ''))}" for name in names]
+    values = [headers.get(name, "") for name in names]
+    joined = "\n".join(values)
+    if not joined.isascii() or joined.count("\n") >= len(names) or _UNFOLDED.search(joined):
+        values = [fold(value) for value in values]
+    fields = [f"{name}:{value}" for name, value in zip(names, values, strict=True)]
     return "\n".join([*line, *fields, "", ";".join(names), payload])
 
 
@@ -149,7 +153,7 @@ def wire(text: str) -> bytes:
 def fold(value: str) -> str:
     """A header value trimmed, with each run of white space made one space; the bytes of UTF-8 are no white space."""
     if value.isascii():
-        return " ".join(value.split()) if _SPACE.search(value) else value
+        return " ".join(value.split())
     return b" ".join(wire(value).split()).decode("latin-1")
 
 
@@ -338,6 +342,8 @@ def verify(credential: Credential, secret: str, sent: Sent) -> None:
 
 def _forms(sent: Sent) -> Iterable[tuple[str, str]]:
     """Usually one: a client that sends canonical text has no other."""
+    if not sent.query and (path := canonical_path(sent.path)) == sent.path:
+        return [(path, "")]
     paths = dict.fromkeys((canonical_path(sent.path), sent.path))
     queries = dict.fromkeys((canonical_query(sent.pairs), _as_sent(sent.query)))
     return product(paths, queries)
