@@ -281,6 +281,10 @@ class Family:
         if self.stopping or worker.generation != self.generation:
             return
         now = clock.wall.monotonic()
+        if code == 0:  # somebody told it to
+            log.info("process %d ended: another takes its place", pid)
+            self.due.append((now, worker.slot))
+            return
         self.pause = PAUSES[0] if now - worker.since > PAUSES[1] else min(self.pause * 2, PAUSES[1])
         log.error("process %d ended with %d: another takes its place", pid, code)
         self.due.append((now + self.pause, worker.slot))

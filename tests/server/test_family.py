@@ -121,7 +121,7 @@ class Load(threading.Thread):
             self.stop.wait(0.002)
 
 
-def under_load(one, act):
+def under_load(one, act, least=5):
     load = [Load(one.port, lasting) for lasting in (True, True, False, False)]
     for client in load:
         client.start()
@@ -130,7 +130,7 @@ def under_load(one, act):
         client.stop.set()
         client.join(10)
     assert [failure for client in load for failure in client.failures] == []
-    assert min(client.answers for client in load) > 5
+    assert min(client.answers for client in load) >= least
 
 
 @pytest.mark.parametrize("front", ["strict", "stock"])
@@ -175,6 +175,28 @@ def test_hand_overs_to_new_code_lose_no_request_and_keep_the_process(running):
     under_load(one, act)
     assert one.log.read_bytes().count(b"handing over") == 2
     one.tell(signal.SIGHUP)
+    assert one.end() == 0
+
+
+def ended(one, times):
+    """Tell workers to end, one after the other."""
+    for _ in range(times):
+        before = one.workers()
+        os.kill(int(min(before)), signal.SIGTERM)
+        assert one.until(lambda: len(now := one.workers()) == 2 and now != before)
+
+
+def test_a_worker_that_is_told_to_end_loses_no_request(running):
+    one = running()
+    under_load(one, lambda: ended(one, 2), least=1)  # who is in the queue waits for the next
+    assert one.end() == 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_nor_do_a_hundred(running):
+    one = running()
+    under_load(one, lambda: ended(one, 100))
     assert one.end() == 0
 
 
