@@ -13,6 +13,7 @@ import filters
 import lab
 import load
 from load import Figures, Target
+
 from s3shunt.protocol import sigv4
 
 Rows = list[dict[str, Any]]

@@ -84,7 +84,7 @@ url = tape://{state}/tape
 buckets = films
 archive = tape
 """
-DOORS = "errors health virtual_host sigv4 grants lookup restore listing record shunt".split()
+DOORS = ["errors", "health", "virtual_host", "sigv4", "grants", "lookup", "restore", "listing", "record", "shunt"]
 
 
 def free_port() -> int:

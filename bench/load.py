@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import lab
+
 from s3shunt import clock
 from s3shunt.protocol import presigned, sigv4
 

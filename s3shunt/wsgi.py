@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote_to_bytes
 import webob
 from webob.response import EmptyResponse
 
-from s3shunt import config, connect
+from s3shunt import clock, config, connect
 from s3shunt.context import Context, Decision
 from s3shunt.model import ANONYMOUS, ObjectRef
 from s3shunt.protocol import addressing, operations
@@ -26,6 +26,8 @@ __all__ = [
 ]  # fmt: skip
 
 KEY = "s3shunt.request"
+SLOW = 0.02
+"""Seconds after which a piece of a body has been long in coming."""
 SWIFT = "swift.trans_id"
 """In the environ of every request of a Swift proxy: its catch_errors puts it there, its sub-requests keep it."""
 
@@ -295,6 +297,7 @@ class Body:
     """
 
     CHUNK = 65536
+    LARGEST = 1 << 20
 
     def __init__(self, source: Any, length: int | None, chunked: bool = False) -> None:  # noqa: FBT001, FBT002
         self.source = source
@@ -307,7 +310,7 @@ class Body:
         """At most ``size`` bytes; b'' only at the true end. Raises IncompleteBody before that."""
         if size < 0:
             return b"".join(self)
-        wanted = min(size, self.CHUNK) if self.length is None else min(size, self.CHUNK, self.length - self.taken)
+        wanted = min(size, self.LARGEST) if self.length is None else min(size, self.LARGEST, self.length - self.taken)
         if wanted == 0:
             return b""
         try:
@@ -331,9 +334,12 @@ class Body:
         return list(iter(self.readline, b""))
 
     def __iter__(self) -> Iterator[bytes]:
-        """In pieces, not in lines."""
-        while data := self.read(self.CHUNK):
+        """In pieces, not in lines; they grow while whoever sends keeps up."""
+        size, begun = self.CHUNK, clock.wall.monotonic()
+        while data := self.read(size):
+            size = min(2 * size, self.LARGEST) if clock.wall.monotonic() - begun < SLOW else self.CHUNK
             yield data
+            begun = clock.wall.monotonic()
 
 
 def document(request: Request, limit: int = 2 << 20) -> bytes:

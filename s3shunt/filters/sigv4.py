@@ -210,23 +210,23 @@ class Verified(Body):
         if size < 0:
             return b"".join(self)
         if size and not self._ready and not self._ended:
-            self._advance()
+            self._advance(size)
         data, self._ready = self._ready[:size], self._ready[size:]
         self.taken += len(data)
         return data
 
-    def _advance(self) -> None:
+    def _advance(self, size: int) -> None:
         if self._failed is not None:
             raise self._failed
         try:
             while not self._ready and not self._ended:
-                self._step()
+                self._step(max(size, self.CHUNK))
         except S3Error as error:
             self._failed, self._ready, self._held = error, b"", b""
             raise
 
-    def _step(self) -> None:
-        data = self._inner.read(self.CHUNK)
+    def _step(self, size: int) -> None:
+        data = self._inner.read(size)
         pieces = [data] if self._decoder is None else self._decoder.feed(data)
         for piece in pieces:
             for each in self._sums:

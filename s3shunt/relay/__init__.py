@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from s3shunt import clock, green
 from s3shunt.protocol.errors import IncompleteBody, ServiceUnavailable, SlowDown
 from s3shunt.relay import link as links
-from s3shunt.relay.body import BROKEN, AnswerBody
+from s3shunt.relay.body import BROKEN, TURN, AnswerBody
 from s3shunt.relay.care import Breaker, Budget
 from s3shunt.relay.head import LONGEST, Head, Told, Unclear, read
 from s3shunt.relay.link import PIECE, Link
@@ -199,6 +199,8 @@ def _send(link: Link, head: Head, wire: bytes, body: Iterable[bytes], gap: float
             raise IncompleteBody
         if data and not _passed(link, data, gap):
             return False
+        if sent // TURN != (sent - len(data)) // TURN:
+            green.sleep(0)
     if sent < head.length:
         raise IncompleteBody
     return True
