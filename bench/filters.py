@@ -75,6 +75,10 @@ def doors():
     return ini["pipeline:main"]["pipeline"].split()[:-1]
 
 
+def bare_answer(given, start):
+    return answer(None)(given, start)
+
+
 MODIFIED_FIELD = ("Last-Modified", formatdate(MODIFIED / 1000, usegmt=True))
 
 
@@ -86,7 +90,7 @@ def answer(_):
 def warm(catalog, house):
     """Everything known already, and believed."""
     facts = Facts(size=4096, etag=ETAG, last_modified=MODIFIED)
-    catalog._followers[os.getpid()] = catalog  # nobody else follows the index, which would forget what is in memory
+    catalog._followers[os.getpid()] = catalog  # noqa: SLF001  # nobody else follows the index, which would forget what is in memory
     catalog.recent.believe(float("inf"))
     for key in range(KEYS):
         asked, now = ("main", "films", f"reels/{key:06d}.mxf", ""), house.clock.monotonic()
@@ -104,7 +108,7 @@ def site(folder):
     truth = MemoryCatalog(house=house)
     catalog = TieredCatalog(truth, Silent(), house)
     house.put("catalog", "main", truth)
-    house.catalog = lambda name="main": catalog
+    house.catalog = lambda _="main": catalog
     house.put("store", "main", Store(Options(), house))
     warm(catalog, house)
     return Application(pipeline(house, doors(), answer, {})), house
@@ -125,7 +129,8 @@ def requests(house, *, presign):
         value = sigv4.authorization(
             "GET", path, (), signed, sigv4.EMPTY_SHA256, access_key="AKBENCH", secret_key="bench-secret", timestamp=stamp
         )
-        yield as_served(path, {**fields, **signed, "authorization": value, "amz-sdk-invocation-id": "c0ffee", "amz-sdk-request": "attempt=1"})
+        sdk = {"amz-sdk-invocation-id": "c0ffee", "amz-sdk-request": "attempt=1"}
+        yield as_served(path, {**fields, **sdk, **signed, "authorization": value})
 
 
 def as_served(target, fields):
@@ -134,20 +139,15 @@ def as_served(target, fields):
     return {**made, "RAW_URI": target}
 
 
-def started(status, headers, exc_info=None):
-    global last
-    last = status
-
-
-last = ""
-
-
 def once(app, given):
-    body = app(given, started)
+    """Call it, read its answer to the end, close it; the status."""
+    said = []
+    body = app(given, lambda status, *_: said.append(status))
     for _ in body:
         pass
     if hasattr(body, "close"):
         body.close()
+    return said[0]
 
 
 def microseconds(app, environs):
@@ -163,8 +163,7 @@ def refuses_a_flipped_bit(app, given):
     for name in ("HTTP_AUTHORIZATION", "RAW_URI"):
         if "ignature=" in given.get(name, ""):
             value = given[name]
-            once(app, {**given, name: value[:-1] + chr(ord(value[-1]) ^ 1)})
-            return last.startswith("403")
+            return once(app, {**given, name: value[:-1] + chr(ord(value[-1]) ^ 1)}).startswith("403")
     return False
 
 
@@ -178,10 +177,9 @@ def measure(rounds=ROUNDS):
         gc.freeze()
         for way, environs in ways.items():
             assert refuses_a_flipped_bit(app, environs[0]), way
-            once(app, environs[1].copy())
-            assert last.startswith("200"), last
+            assert once(app, environs[1].copy()).startswith("200")
             microseconds(app, environs)
-            bare = [microseconds(lambda given, start: answer(None)(given, start), environs) for _ in range(rounds)]
+            bare = [microseconds(bare_answer, environs) for _ in range(rounds)]
             whole = [microseconds(app, environs) for _ in range(rounds)]
             net = [each - statistics.median(bare) for each in whole]
             assert refuses_a_flipped_bit(app, environs[0]), way

@@ -154,7 +154,8 @@ class Lab:
     def _nginx(self, name: str, servers: str, core: str, port: int) -> Program:
         path = self.home / f"{name}.conf"
         path.write_text(NGINX.format(home=self.home, name=name, servers=servers.format(home=self.home, **self.ports, port=port)))
-        return self.start(name, ["nginx", "-c", str(path), "-p", str(self.home), "-e", str(self.home / f"{name}.log")], core=core, port=port)
+        command = ["nginx", "-c", str(path), "-p", str(self.home), "-e", str(self.home / f"{name}.log")]
+        return self.start(name, command, core=core, port=port)
 
     @cached_property
     def store(self) -> Program:

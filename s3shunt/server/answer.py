@@ -120,13 +120,13 @@ class Answer:
 
     def _passed(self, body: Any) -> None:
         """From the store's socket to the client's; only a body that nobody wrapped says that it can, and how much is ``left``."""
-        self.wire.send(self._begin(None))
-        if self.bare:
-            return
-        if self.left != body.left:
+        head = self._begin(None)
+        if not self.bare and self.left != body.left:
             raise Unfit("the body is not as long as its Content-Length")
-        body.pass_to(self.wire)
-        self.left = 0
+        self.wire.send(head)
+        if not self.bare:
+            body.pass_to(self.wire)
+            self.left = 0
 
     def _whole(self, data: bytes) -> None:
         head = self._begin(len(data))
