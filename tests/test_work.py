@@ -1,6 +1,7 @@
 from hashlib import md5, sha256
 
 import pytest
+
 from s3shunt.catalog.memory import MemoryCatalog
 from s3shunt.model import Entry, Job, ObjectRef, State, Step, Swap
 from s3shunt.protocol.errors import SlowDown
