@@ -155,7 +155,8 @@ def listings(_: lab.Lab, rounds: int) -> Rows:
     from s3shunt.protocol.listing import Item, Page
 
     query = listing.asked({"list-type": "2"}, {})
-    items = [Item(key=f"reels/{key:06d}.mxf", etag=f'"{key:032x}"', size=key, last_modified=1_795_176_000_000 + key) for key in range(1000)]
+    told = {"last_modified": "2026-11-20T12:00:00.000Z"}
+    items = [Item(key=f"reels/{key:06d}.mxf", etag=f'"{key:032x}"', size=key, **told) for key in range(1000)]
     page = Page(items=items)
     taken = []
     for _ in range(rounds * 4):

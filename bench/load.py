@@ -4,6 +4,7 @@ import http.client
 import re
 import statistics
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -70,9 +71,18 @@ def wrk(where: lab.Lab, program: lab.Program, port: int, requests: Path, *, clie
     if found is None:
         raise SystemExit(said)
     count, micro, size, failed, _, p99 = map(int, found.groups())
+    if failed:
+        print(*refused(where), f"{program.name}: {failed} of {count} failed", sep="\n", file=sys.stderr)
     if size < count * lab.SMALL * 0.99:
         raise SystemExit(f"{program.name}: {size} bytes are too few for {count} answers")
     return Figures(count / micro * 1e6, cpu / count * 1e6, failed, p99 / 1000)
+
+
+def refused(where: lab.Lab) -> list[str]:
+    """What the access log says of answers that were none."""
+    log = where.home / "ours/access.log"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [line for line in lines if '"status":200' not in line or '"cut":true' in line][-20:]
 
 
 def transfer(where: lab.Lab, program: lab.Program, port: int, head: Path, body: str = "-", *, times: int = 1, streams: int = 1) -> Figures:

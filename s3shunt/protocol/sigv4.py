@@ -33,6 +33,7 @@ _SECRET = re.compile(r"(^x-amz-(?:security-token|[a-z-]*customer-key):).+|((?:&|
 """What is left out where a canonical request is shown: error documents end in logs and mails."""
 
 _CANONICAL = re.compile("[/A-Za-z0-9._~-]*")
+_UNRESERVED = re.compile("[A-Za-z0-9._~-]*")
 _UNFOLDED = re.compile(r"  |^ | $|[\t\r\f\v\x1c-\x1f]", re.MULTILINE)
 """White space that folding would change, in values on lines of their own."""
 DUMMY_SECRET = "no such key, the same work"
@@ -166,11 +167,15 @@ def canonical_path(raw: str) -> str:
     return "/".join([quote(unquote_to_bytes(segment), safe="~") for segment in raw.split("/")])
 
 
+def _quoted(text: str) -> str:
+    return text if _UNRESERVED.fullmatch(text) else quote(text, safe="~")
+
+
 def canonical_query(pairs: Sequence[tuple[str, str]]) -> str:
     """Decoded pairs, encoded and sorted by name, then by value (``a`` comes before ``a-b``)."""
     if not pairs:
         return ""
-    encoded = sorted([(quote(name, safe="~"), quote(value, safe="~")) for name, value in pairs])
+    encoded = sorted([(_quoted(name), _quoted(value)) for name, value in pairs])
     return "&".join([f"{name}={value}" for name, value in encoded])
 
 
@@ -342,11 +347,11 @@ def verify(credential: Credential, secret: str, sent: Sent) -> None:
 
 def _forms(sent: Sent) -> Iterable[tuple[str, str]]:
     """Usually one: a client that sends canonical text has no other."""
-    if not sent.query and (path := canonical_path(sent.path)) == sent.path:
-        return [(path, "")]
-    paths = dict.fromkeys((canonical_path(sent.path), sent.path))
-    queries = dict.fromkeys((canonical_query(sent.pairs), _as_sent(sent.query)))
-    return product(paths, queries)
+    usual = path, query = canonical_path(sent.path), canonical_query(sent.pairs)
+    yield usual
+    for form in product(dict.fromkeys((path, sent.path)), dict.fromkeys((query, _as_sent(sent.query)))):
+        if form != usual:
+            yield form
 
 
 def _as_sent(query: str) -> str:
