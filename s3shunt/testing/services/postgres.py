@@ -34,7 +34,8 @@ def installed() -> bool:
 @contextmanager
 def postgres(*settings: str) -> Iterator[str]:
     """The URL of a fresh, empty database. ``settings`` are ``name=value`` lines of its configuration."""
-    with tempfile.TemporaryDirectory(prefix="s3shunt-postgres-") as directory:
+    open_to_all = "/tmp" if os.getuid() == 0 else None  # the user postgres has to walk to it, wherever TMPDIR is
+    with tempfile.TemporaryDirectory(prefix="s3shunt-postgres-", dir=open_to_all) as directory:
         home, user = Path(directory), _user()
         if os.getuid() == 0:
             shutil.chown(home, user)
