@@ -384,13 +384,19 @@ def hook():
         def log_message(self, *_):
             pass
 
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    server, ended = http.server.HTTPServer(("127.0.0.1", 0), Handler), []
+    server.timeout = 0.02
+
+    def serve():
+        while not ended:
+            server.handle_request()
+
+    thread = threading.Thread(target=serve)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}/", got
-    server.shutdown()
-    server.server_close()
+    ended.append(True)
     thread.join()
+    server.server_close()
 
 
 def test_ends_are_told_to_the_webhook(clock, hook):
