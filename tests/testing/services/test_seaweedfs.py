@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from s3shunt.testing import services
 from s3shunt.testing.services import seaweedfs
 
 
@@ -19,7 +20,7 @@ def test_one_that_does_not_come_up_shows_its_log_and_leaves_nothing(monkeypatch,
     weed.write_text("#!/bin/sh\necho no room; exit 1\n")
     weed.chmod(0o755)
     monkeypatch.setattr(seaweedfs.sys, "executable", str(tmp_path / "python"))
-    monkeypatch.setattr(seaweedfs.tempfile, "tempdir", str(tmp_path / "homes"))
+    monkeypatch.setattr(services.tempfile, "tempdir", str(tmp_path / "homes"))
     (tmp_path / "homes").mkdir()
     with pytest.raises(RuntimeError, match="no room"), seaweedfs.seaweedfs():
         pass
@@ -31,3 +32,10 @@ def test_a_port_in_use_is_not_taken():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert not seaweedfs._free(taken.getsockname()[1])
+
+
+def test_no_secret_is_on_its_command_line_or_readable_by_others(tmp_path):
+    made = seaweedfs.service("weed", tmp_path, [1, 2, 3, 4], "key", "secret-of-the-key")
+    assert not any("secret-of-the-key" in word for word in (*made.command, *made.environ.values()))
+    assert (tmp_path / "s3.json").stat().st_mode & 0o777 == 0o600
+    assert "-master.telemetry=false" in made.command
