@@ -14,6 +14,9 @@ Word = Text().with_variant(Text(collation="C"), "postgresql")
 CURRENT = text("current = 1")
 ACTIVE = text("active = 1")
 LIVE = text("state = 'waiting'")
+COLD = text("state = 'verified' AND pinned = 0")
+PINNED = text("pinned > 0")
+RESTORED = text("state = 'restored'")
 
 
 def _name() -> list[Column]:
@@ -69,10 +72,18 @@ entry = Table(
     Column("lock", Text),
     Column("sse", Text),
     Column("owner", Text),
+    Column("last_read", Number, nullable=False, server_default=text("0")),  # a note, no part of the entry: never under compare-and-set
+    Column("pinned", Number, nullable=False, server_default=text("0")),
     Index("entry_current", "account", "bucket", "key", unique=True, sqlite_where=CURRENT, postgresql_where=CURRENT),
     Index("entry_due", "state", "due"),
     Index("entry_external_id", "external_id"),
-)
+    Index(
+        "entry_cold", "store", "last_read", "account", "bucket", "key", "version",
+        sqlite_where=COLD, postgresql_where=COLD,
+    ),
+    Index("entry_pinned", "pinned", sqlite_where=PINNED, postgresql_where=PINNED),
+    Index("entry_restored", "restored_until", sqlite_where=RESTORED, postgresql_where=RESTORED),
+)  # fmt: skip
 
 recall = Table(
     "recall",
@@ -182,6 +193,26 @@ counter = Table(
     metadata,
     Column("name", Word, primary_key=True),
     Column("value", Number, nullable=False),
+)
+
+pin = Table(
+    "pin",
+    metadata,
+    Column("account", Word, primary_key=True),
+    Column("bucket", Word, primary_key=True),
+    Column("prefix", LargeBinary, primary_key=True),
+    Column("until", Number, nullable=False),
+)
+
+space = Table(  # changes of what is held, to be summed; nobody waits for anybody's row
+    "space",
+    metadata,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("store", Word, nullable=False),
+    Column("kind", Word, nullable=False),
+    Column("bytes", Number, nullable=False),
+    Column("objects", Number, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 key = Table(
