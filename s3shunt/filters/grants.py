@@ -21,6 +21,9 @@ refuses AccessDenied. A mismatch of ``x-amz-expected-bucket-owner`` is AccessDen
 A site with one store credential for all must set ``ownership = catalog``: the catalog alone says then whose
 a bucket is (``record`` notes who made it), ListBuckets shows one's own, and no name is made twice.
 
+A domain that ``virtual_host`` gives to an account is that account's alone: AccessDenied to every other. For nobody in
+particular the store is asked there as that account.
+
 A bucket that recalled copies land in (``[store:NAME] bucket``) is nobody's here: AccessDenied.
 Where the store takes keys for paths (``[store:NAME] keys = paths``) one with ``//``, a backslash, or a segment
 ``.`` or ``..`` is InvalidURI: what is known here of ``a/b`` would not hold for ``a//b``, which is the same to the store.
@@ -83,6 +86,8 @@ class Grants:
         identity = self._identity(request)
         account = identity.account if self.per_account else ""
         ref = request.ref
+        if ref.account not in ("", identity.account):
+            raise AccessDenied
         if ref.account != account:
             request.at(ObjectRef(ref.bucket, ref.key, ref.version, account))
         verdict = grants.decide(identity, self._asked(request, identity), self.anonymous)
@@ -110,7 +115,7 @@ class Grants:
 
     def _identity(self, request: Request) -> Identity:
         identity = request.context.identity or ANONYMOUS
-        return replace(ANONYMOUS, account=self.options.anonymous_account or "") if identity.anonymous else identity
+        return replace(ANONYMOUS, account=request.ref.account or self.options.anonymous_account or "") if identity.anonymous else identity
 
     def _asked(self, request: Request, identity: Identity) -> Asked:
         many = request.operation.name == "DeleteObjects" and not identity.anonymous  # of whom no document is read

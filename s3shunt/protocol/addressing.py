@@ -5,14 +5,19 @@ characters of a key (S3 API, Creating object key names).
 """
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address
 from urllib.parse import quote, unquote_to_bytes
 
 from s3shunt.model import ObjectRef
-from s3shunt.protocol.errors import InvalidBucketName, InvalidURI, KeyTooLongError
+from s3shunt.protocol.errors import BadRequest, InvalidBucketName, InvalidURI, KeyTooLongError
 
 _UNRESERVED = re.compile("[/A-Za-z0-9._~-]*")
 MAX_KEY = 1024
 _BUCKET = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9._-]{1,253})[a-zA-Z0-9]")
+_HOST = re.compile(r"(?:((?:[a-z0-9_-]{1,63}+\.)*[a-z0-9_-]{1,63}+)\.?|\[([0-9a-f:.]+)\])(?::([0-9]{0,5}))?", re.ASCII)
+MAX_HOST = 253
 
 
 def escape(path: str) -> str:
@@ -34,6 +39,34 @@ def authority(target: str) -> str:
     """Whom an absolute form names, in lower case; '' for an origin form."""
     found = re.match(r"https?://([^/?#]*)", target, re.IGNORECASE)
     return found[1].lower() if found else ""
+
+
+@lru_cache(maxsize=4096)
+def hostname(text: str) -> str:
+    """The name in a Host, as hosts are compared: in lower case, without port and without the dot of the root.
+
+    An IPv6 address keeps its brackets; '' names none. Raises BadRequest for what is no host: a list, an
+    address without its brackets, a name that is not ASCII (an IDN travels as ``xn--``).
+    """
+    if not text:
+        return ""
+    found = _HOST.fullmatch(text.lower()) if text.isascii() else None
+    if found is None or len(found[1] or "") > MAX_HOST or int(found[3] or 0) > 65535:
+        raise BadRequest("The Host cannot be read.")
+    return found[1] or f"[{_address(found[2])}]"
+
+
+def _address(text: str) -> IPv6Address:
+    try:
+        return IPv6Address(text)
+    except AddressValueError:
+        raise BadRequest("The Host cannot be read.") from None
+
+
+def under(name: str, domains: Sequence[str]) -> tuple[str, str] | None:
+    """What stands before the longest of ``domains`` that a host name ends with, and that domain; whole labels only."""
+    found = max((domain for domain in domains if f".{name}".endswith(f".{domain}")), key=len, default="")
+    return (name[: -len(found) - 1], found) if found else None
 
 
 def decode(text: str) -> str:

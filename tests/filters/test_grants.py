@@ -99,6 +99,23 @@ def test_the_anonymous_go_where_the_operator_says_as_the_account_he_names(site):
         door(asked("PUT", "/pub-1/a", None))
 
 
+@pytest.mark.parametrize("per_account", [True, False])
+def test_the_domain_of_an_account_is_nobody_elses(site, per_account):
+    door, origin, house = site(Upstream(per_account=per_account), anonymous_read="films", ownership="catalog")
+    house.truth().save_bucket(Bucket(name="films", owner="desk"))
+    stranger = Identity(access_key="B", account="b", grants=None)
+    own, strange, nobody = (asked("GET", "/films/a", identity) for identity in (EDITOR, stranger, None))
+    for request in (own, strange, nobody):
+        request.at(ObjectRef("films", "a", account="desk"))
+    door(own)
+    door(nobody)
+    assert {request.context.decision.identity.account for request in origin.requests} == {"desk"}
+    assert {request.ref.account for request in origin.requests} == {"desk" if per_account else ""}
+    with pytest.raises(AccessDenied):
+        door(strange)
+    assert len(origin.requests) == 2
+
+
 def test_a_copy_source_is_a_target(site):
     door, origin, _ = site()
     door(asked("PUT", "/films/a", x_amz_copy_source="/other/b%20c?versionId=7"))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from s3shunt.model import ObjectRef
 from s3shunt.protocol import addressing
-from s3shunt.protocol.errors import InvalidBucketName, InvalidURI, KeyTooLongError
+from s3shunt.protocol.errors import BadRequest, InvalidBucketName, InvalidURI, KeyTooLongError
 
 KEYS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1).filter(lambda key: len(key.encode()) <= 1024)
 
@@ -106,3 +106,41 @@ def test_no_parameter_holds_a_nul(query):
 )  # fmt: skip
 def test_a_key_that_is_no_plain_path_may_be_taken_for_another(key, found):
     assert addressing.ambiguous(key) is found
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("", ""), ("Films.S3.Example.ORG", "films.s3.example.org"), ("a.b.:8080", "a.b"), ("a.b:", "a.b"), ("localhost", "localhost"),
+        ("127.0.0.1:80", "127.0.0.1"), ("[::1]", "[::1]"), ("[2001:DB8:0::1]:8080", "[2001:db8::1]"),
+        ("xn--flms-eua.org", "xn--flms-eua.org"),
+    ],
+)  # fmt: skip
+def test_a_host_is_compared_without_case_port_and_final_dot(text, name):
+    assert addressing.hostname(text) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b", "a b", " a", "a\t", "a..b", ".a", ".", "a:b", "a:65536", "::1", "[::1", "[::g]", "[1.2.3.4]", "[]", "u@h", "a/b", "a%2eb",
+        "é.org", "\u212a.org", "١.org", "a\n", f"{'a' * 64}.org", ".".join(["a" * 50] * 6),
+    ],
+)  # fmt: skip
+def test_what_is_no_host_is_refused(text):
+    with pytest.raises(BadRequest):
+        addressing.hostname(text)
+
+
+@given(st.lists(st.sampled_from(["a", "b", "films", "x-y", "s3"]), min_size=1, max_size=5), st.integers(1, 4), st.text("ab.-", max_size=3))
+def test_a_domain_is_found_behind_whole_labels_only(labels, kept, glued):
+    name, domain = ".".join(labels), ".".join(labels[-kept:])
+    assert addressing.under(name, [domain]) == (".".join(labels[:-kept]), domain)
+    other = f"{glued}{domain}"
+    expected = (glued[:-1], domain) if glued.endswith(".") else ("", domain) if not glued else None
+    assert addressing.under(other, [domain]) == expected
+
+
+def test_the_longest_domain_wins():
+    assert addressing.under("films.eu.s3.org", ["s3.org", "eu.s3.org", "u.s3.org"]) == ("films", "eu.s3.org")
+    assert addressing.under("films.s3.org", []) is None
