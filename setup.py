@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "s3shunt/__init__.py").read_text())[1]
 
-DOORS = ["guard", "access_log", "errors", "health", "virtual_host", "sigv4", "grants", "lookup", "restore", "listing", "record", "shunt"]
+DOORS = ["guard", "access_log", "errors", "health", "virtual_host", "sigv4", "grants", "lookup", "restore", "listing", "record", "shunt", "ratelimit"]
 JOBS = ["archive", "evict", "recall", "expire", "discard", "sweep", "scan", "audit"]
 
 setup(
@@ -59,8 +59,11 @@ setup(
     },
     entry_points={
         "console_scripts": ["s3shunt = s3shunt.cli.main:main"],
-        "paste.filter_factory": [f"{name} = s3shunt.filters.{name}:factory" for name in DOORS],
-        "paste.app_factory": ["proxy = s3shunt.apps.proxy:factory"],
+        "paste.filter_factory": [
+            *[f"{name} = s3shunt.filters.{name}:factory" for name in DOORS],
+            "ratelimit_peer = s3shunt.filters.ratelimit:peer_factory",
+        ],
+        "paste.app_factory": ["proxy = s3shunt.apps.proxy:factory", "notices = s3shunt.apps.notices:factory"],
         "s3shunt.catalogs": [
             "memory = s3shunt.catalog.memory:MemoryCatalog",
             "sqlite = s3shunt.catalog.sql:SqlCatalog",

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from s3shunt import clock, config
 from s3shunt.config import ConfigError, Ini
 from s3shunt.model import ObjectRef, Place, Policy
-from s3shunt.ports import Archive, Catalog, Keys, ObjectStore, Shredder, Truth, Upstream
+from s3shunt.ports import Archive, Catalog, Keys, Meter, ObjectStore, Shredder, Truth, Upstream
 
 T = TypeVar("T")
 
@@ -65,14 +65,20 @@ class House:
         index = getattr(truth.options, "index", None)  # type: ignore[attr-defined]
         if not index:
             return truth
-        return self._once("tiered", name, lambda: self._tiered(truth, name, index))
+        tiered = _load("catalog", "tiered", f"catalog:{name}")
+        return self._once("tiered", name, lambda: tiered(truth, self._index(truth, name, index), self))
 
-    def _tiered(self, truth: Truth, name: str, index_url: str) -> Any:
+    def meter(self, name: str = "main") -> Meter | None:
+        """Token buckets shared through the index of ``[catalog:name]``; None when it has no index."""
+        truth = self.truth(name)
+        index = getattr(getattr(truth, "options", None), "index", None)
+        return self._index(truth, name, index) if index else None  # type: ignore[no-any-return]
+
+    def _index(self, truth: Truth, name: str, url: str) -> Any:
         section = f"catalog:{name}"
-        tiered = _load("catalog", "tiered", section)
-        index_class = _load("index", _scheme(section, "index", index_url), section)
-        index = index_class(index_class.Options(url=index_url, secret_file=truth.options.secret_file), self)  # type: ignore[attr-defined]
-        return tiered(truth, index, self)
+        made = _load("index", _scheme(section, "index", url), section)
+        given = made.Options(url=url, secret_file=truth.options.secret_file)  # type: ignore[attr-defined]
+        return self._once("index", name, lambda: made(given, self))
 
     def store(self, name: str = "main") -> ObjectStore:
         return self._adapter("store", name)  # type: ignore[no-any-return]

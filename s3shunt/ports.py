@@ -5,7 +5,7 @@ to it. Adapters raise the S3 errors named here and nothing foreign. All of them
 may be called from any thread.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -84,7 +84,11 @@ class Recalls(Protocol):
 
     def recall(self, id: str) -> Recall | None: ...  # noqa: A002
 
-    def recalls(self, *, ref: ObjectRef | None = None, active: bool = True, limit: int = 1000) -> list[Recall]: ...
+    def recalls(
+        self, *, ref: ObjectRef | None = None, archive: str | None = None, archive_ids: Collection[str] | None = None,
+        unasked: bool = False, active: bool = True, limit: int = 1000,
+    ) -> list[Recall]:
+        """Oldest first: of an object, of an archive, of what an archive calls by these ids; ``unasked``: without a request."""
 
 
 class Ledger(Protocol):
@@ -94,6 +98,9 @@ class Ledger(Protocol):
 
     def claim(self, kinds: Sequence[str], now: int, lease: int, owner: str, limit: int = 1) -> list[Job]:
         """Take due jobs that nobody holds; each gets a fencing token higher than any before."""
+
+    def claim_named(self, kind: str, names: Sequence[str], now: int, lease: int, owner: str) -> list[Job]:
+        """The same of those jobs alone that have these names (``dedupe``)."""
 
     def extend(self, job: Job, lease: int) -> bool:
         """Keep a claimed job until ``lease``; False when the token is stale."""
@@ -148,6 +155,16 @@ class Index(Protocol):
         """Rows that a writer changed: what was kept of them, or is about to be filled, is never given again.
 
         Raises ServiceUnavailable when it is not taken.
+        """
+
+
+class Meter(Protocol):
+    """Token buckets that all processes share."""
+
+    def spend(self, subject: str, wanted: int, each: float, burst: int) -> tuple[int, int]:
+        """Take up to ``wanted`` tokens out of a bucket of ``burst`` that gets one in ``each`` milliseconds.
+
+        How many there were, and, if none, milliseconds until there is one. Raises ServiceUnavailable.
         """
 
 
@@ -285,6 +302,23 @@ class Archive(Protocol):
 
     def release(self, request_id: str) -> None:
         """The bytes have been taken; the archive's own staging copy may go."""
+
+
+class Batches(Protocol):
+    """An archive that can be asked for many objects in one call."""
+
+    def request_many(self, recalls: Sequence[Recall]) -> dict[str, str]:
+        """The request of each recall, by its id, with the promises of ``Archive.request``.
+
+        Those that are left out cannot be asked now for a reason of their own: asked alone, each is told it.
+        """
+
+
+class Notices(Protocol):
+    """An archive that posts what happens to it: more than once, late, or never. A hint, and never the truth."""
+
+    def noticed(self, document: bytes) -> frozenset[str]:
+        """The archive ids whose recalls are worth a look now. Raises MalformedXML."""
 
 
 class Shredder(Protocol):

@@ -31,7 +31,7 @@ from s3shunt.config import option
 from s3shunt.model import Entry, ObjectRef
 from s3shunt.policy import notation, recent
 from s3shunt.policy.recent import Name
-from s3shunt.ports import Hit, Index, Miss
+from s3shunt.ports import Hit, Index, Meter, Miss
 from s3shunt.protocol.errors import ServiceUnavailable
 
 RECORD, PLACEHOLDER = b"=", b"?"
@@ -48,6 +48,18 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]
 FORGET = """
 for _, name in ipairs(KEYS) do redis.call('DEL', name) end
 redis.call('PUBLISH', ARGV[1], ARGV[2])
+"""
+SPEND = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local wanted, each, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local spent = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
+local room = math.floor((now - spent) / each + burst + 1e-6)
+if room < 1 then return {0, math.max(1, math.ceil(spent - now - each * (burst - 1)))} end
+local granted = math.min(wanted, room)
+spent = spent + granted * each
+redis.call('SET', KEYS[1], string.format('%.3f', spent), 'PX', math.ceil(spent - now) + 1)
+return {granted, 0}
 """
 
 
@@ -148,6 +160,13 @@ class RedisIndex:
         with self._link() as link:
             labels = [self._label(link.run_id, name) for name in names]
             _call(link, "EVAL", FORGET, len(labels), *labels, self._channel, json.dumps(names))
+
+    def spend(self, subject: str, wanted: int, each: float, burst: int) -> tuple[int, int]:
+        """``policy.ratelimit.take`` for all processes, by the server's clock. Raises ServiceUnavailable."""
+        label = f"{self._prefix}spent:{sha256(self._key + subject.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}"
+        with self._link() as link:
+            granted, wait = _call(link, "EVAL", SPEND, 1, label, wanted, repr(each), burst)
+        return granted, wait
 
     @contextmanager
     def listen(self) -> "Iterator[Link]":
@@ -270,3 +289,4 @@ def _border() -> Iterator[None]:
 
 
 _: type[Index] = RedisIndex
+_meter: type[Meter] = RedisIndex

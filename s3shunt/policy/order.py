@@ -29,11 +29,11 @@ class Refusal:
         return f"{self.door}: {self.reason}"
 
 
-APPS = frozenset({"proxy"})
-REPEATABLE = frozenset({"ratelimit"})
-"""Doors that may stand in a pipeline twice, under two section names."""
+APPS = frozenset({"proxy", "notices"})
 
-RAISING = ("virtual_host", "sigv4", "grants", "lookup", "restore", "listing", "record", "shunt", "proxy")
+RAISING = (
+    "ratelimit_peer", "ratelimit", "virtual_host", "sigv4", "grants", "lookup", "restore", "listing", "record", "shunt", "proxy", "notices",
+)  # fmt: skip
 DECIDING = ("lookup", "restore", "listing", "record", "shunt", "proxy")
 KNOWING = ("restore", "record", "shunt")
 
@@ -47,6 +47,7 @@ RULES = (
     Rule("virtual_host", "sigv4", "sigv4 looks at the operation, which is only known when the Host was read"),
     Rule("virtual_host", "grants", "grants judges the bucket that the Host names"),
     Rule("sigv4", "grants", "grants asks what an identity may do, and sigv4 finds out who it is", needed=True),
+    Rule("sigv4", "ratelimit", "ratelimit counts by identity, and sigv4 finds out who it is", needed=True),
     *(Rule("grants", inner, f"{inner} acts only on what grants decided", needed=True) for inner in DECIDING),
     *(Rule("lookup", inner, f"{inner} acts on the entry that lookup finds", needed=True) for inner in KNOWING),
     Rule("lookup", "listing", "lookup tells listing whether the bucket has entries"),
@@ -77,5 +78,5 @@ def _misplaced_app(doors: Sequence[str]) -> list[Refusal]:
 
 
 def _repeated(doors: Sequence[str]) -> list[Refusal]:
-    twice = ({door for number, door in enumerate(doors) if door in doors[:number]} & OURS) - REPEATABLE
+    twice = {door for number, door in enumerate(doors) if door in doors[:number]} & OURS
     return [Refusal(door, "expected once: it would do its work twice") for door in sorted(twice)]

@@ -212,3 +212,27 @@ def test_a_server_that_does_not_answer_does_not_stop_the_hub(tmp_path, transport
     ticket, ticks = ran.stdout.splitlines()[0].split()
     assert ticket == "''"
     assert int(ticks) >= 25
+
+
+def test_a_bucket_is_shared_by_all_who_take_from_it(connect):
+    one, other = connect(), connect()
+    assert one.spend("peer a", 6, 60_000.0, 10) == (6, 0)
+    assert other.spend("peer a", 6, 60_000.0, 10) == (4, 0)
+    granted, wait = one.spend("peer a", 1, 60_000.0, 10)
+    assert granted == 0
+    assert 0 < wait <= 60_000
+    assert other.spend("peer b", 1, 60_000.0, 10) == (1, 0)
+
+
+def test_a_bucket_that_is_full_again_leaves_nothing_behind(connect):
+    index = connect()
+    index.spend("quick", 1, 0.5, 10)
+    with index._link() as link:
+        link.send_command("PTTL", next(name for name in records_named(index, "spent:")))
+        assert link.read_response() <= 2
+
+
+def records_named(index, part):
+    with index._link() as link:
+        link.send_command("KEYS", f"{index._prefix}{part}*")
+        return link.read_response() or [b"gone"]

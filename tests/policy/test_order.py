@@ -57,8 +57,13 @@ def test_a_foreign_door_may_stand_anywhere(walk):
     assert order.refusals(walk.split()) == []
 
 
-def test_a_rate_limit_may_stand_twice():
-    assert order.refusals(["errors", "ratelimit", "sigv4", "grants", "ratelimit", "proxy"]) == []
+def test_requests_may_be_counted_by_address_and_again_by_identity():
+    assert order.refusals(["errors", "ratelimit_peer", "sigv4", "grants", "ratelimit", "proxy"]) == []
+
+
+def test_identities_are_counted_only_where_they_are_known():
+    assert [refusal.door for refusal in order.refusals(["errors", "ratelimit", "sigv4", "grants", "proxy"])] == ["ratelimit"]
+    assert [refusal.door for refusal in order.refusals(["errors", "ratelimit", "proxy"]) if refusal.door == "ratelimit"] == ["ratelimit"]
 
 
 def test_doors_that_do_not_meet_in_a_rule_may_be_swapped():
