@@ -76,7 +76,8 @@ class MediaHaven:
     def _turn(self) -> None:
         """The robot goes on, and tells, also when nobody asks."""
         while not self._stopped.wait(TURN):
-            self.api.turn()
+            if self.api.turn():
+                self.keep()
             self.tell()
 
     def tell(self) -> list[int]:
@@ -97,19 +98,28 @@ class MediaHaven:
 
     def crawl(self, bucket: str) -> int:
         """Ingest what is new in a bucket of the destination's S3 store, as a site's own flow would."""
-        destination = self.api.destination
-        if not isinstance(destination, ToS3):
+        source = self._source()
+        if source is None:
             return 0
         known = {(one.names[1], one.md5) for one in self.api.shelves.held.values()}
         made = 0
-        for page in destination.client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for page in source.client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
             for item in page.get("Contents", ()):
                 if (f"{bucket}/{item['Key']}", item["ETag"].strip('"')) in known:
                     continue
-                answer = destination.client.get_object(Bucket=bucket, Key=item["Key"])
+                answer = source.client.get_object(Bucket=bucket, Key=item["Key"])
                 self.ingest(bucket, item["Key"], answer["Body"].read(), mime=answer.get("ContentType", ""))
                 made += 1
+        if made:
+            self.keep()
         return made
+
+    def _source(self) -> ToS3 | None:
+        """The S3 store that is watched; exports may go to a directory all the same."""
+        destination, told = self.api.destination, self.api.knobs.destination
+        if isinstance(destination, ToS3):
+            return destination
+        return ToS3(told) if "endpoint" in told else None
 
     @property
     def exports(self) -> list[dict[str, Any]]:
@@ -126,7 +136,8 @@ class MediaHaven:
         with self.api.lock, NamedTemporaryFile(dir=self.home.parent, delete=False) as file:
             for held in self.api.shelves.held.values():
                 if not (bodies / held.id).exists():
-                    (bodies / held.id).write_bytes(held.body)
+                    (bodies / f"{held.id}.part").write_bytes(held.body)
+                    (bodies / f"{held.id}.part").rename(bodies / held.id)
             pickle.dump((self.api.shelves, self.api.door, self.api.robot.exports, self.api.robot.mounts, self.api.knobs), file)
         Path(file.name).rename(self.home)
 

@@ -50,9 +50,12 @@ class Api:
         self.crawl: Callable[[str], int] = lambda bucket: 0
         self._left: dict[tuple[str, int], int] = {}
 
-    def turn(self) -> None:
+    def turn(self) -> bool:
+        """Whether an export came further."""
         with self.lock:
+            before = self.robot.stand()
             self.robot.turn(self.clock.now())
+            return self.robot.stand() != before
 
     def set(self, **given: Any) -> None:
         """Turn knobs; the counts of faults begin anew."""

@@ -52,6 +52,10 @@ class Robot:
         for export in self.exports.values():
             self._finish(export, now)
 
+    def stand(self) -> list[tuple[int | None, str, bool]]:
+        """How far each export is."""
+        return [(one.began, one.end, one.delivered) for one in self.exports.values()]
+
     def _start(self, now: int) -> None:
         knobs = self.knobs()
         self.threads = (self.threads + [Thread() for _ in range(knobs.threads)])[: knobs.threads]

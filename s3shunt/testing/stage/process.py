@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def until(what: str, true: Callable[[], object], seconds: float = 60.0) -> None:
 
 @dataclass
 class Process:
-    """``ready`` is asked until it says yes. It ends with the thread that started it, unless ``kept``."""
+    """``ready`` is asked until it says yes. It ends with the thread that started it, unless ``kept``. It runs in ``home``."""
 
     name: str
     command: Sequence[str]
@@ -38,6 +39,7 @@ class Process:
     ready: Callable[[], bool] = lambda: True
     environ: dict[str, str] = field(default_factory=dict, repr=False)
     kept: bool = False
+    home: Path | None = None
     running: "subprocess.Popen[bytes] | None" = None
 
     def start(self) -> None:
@@ -46,8 +48,9 @@ class Process:
         environ = {**{name: value for name, value in os.environ.items() if name != "S3SHUNT_STATE"}, **self.environ}
         with self.log.open("ab") as log:
             self.running = subprocess.Popen(
-                [*prefix, *self.command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True
-            )
+                [*prefix, *self.command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=environ, cwd=self.home, start_new_session=True,
+            )  # fmt: skip
         try:
             until(f"{self.name} is ready", self._up)
         except NotInTime as error:
@@ -70,7 +73,10 @@ class Process:
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """At once, with nothing said or written any more."""
+        """At once, with nothing said or written any more; so do its children."""
+        if self.running is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.running.pid, signal.SIGKILL)
         self._end(signal.SIGKILL)
 
     def _end(self, how: signal.Signals) -> None:
@@ -83,6 +89,15 @@ class Process:
             self.running.kill()
             self.running.wait()
         self.running = None
+
+    def revive(self, seconds: float = 60.0) -> None:
+        """Started until it stays, as its supervisor would: PostgreSQL waits for its own remains."""
+        deadline = clock.wall.monotonic() + seconds
+        while clock.wall.monotonic() < deadline:
+            with suppress(NotInTime):
+                return self.start()
+            clock.wall.sleep(0.3)
+        return self.start()
 
     def said(self, size: int = 3000) -> str:
         """The end of its log."""
