@@ -66,7 +66,16 @@ def is_private(acl: str) -> bool:
         return False
     grants = xml.child(root, "AccessControlList")
     owner = xml.value(root, "Owner/ID")
-    return grants is not None and all(owner and xml.value(grant, "Grantee/ID") == owner for grant in xml.children(grants))
+    return grants is not None and all(_the_owner(grant, owner) for grant in xml.children(grants))
+
+
+def _the_owner(grant: xml.Element, owner: str | None) -> bool:
+    """By ID; or a user without any, of an owner without any, which is how a store speaks that has no ACLs (MinIO)."""
+    if owner:
+        return xml.value(grant, "Grantee/ID") == owner
+    grantee = xml.child(grant, "Grantee")
+    said = [] if grantee is None else [(xml.name(node), node.text) for node in xml.children(grantee)]
+    return said == [("Type", "CanonicalUser")]
 
 
 def legal_hold(status: str) -> bytes:

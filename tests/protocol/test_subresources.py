@@ -80,10 +80,18 @@ OWN = (
 )
 EVERYBODY = "<Grant><Grantee><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant>"
 
+NOBODY = (
+    "<AccessControlPolicy><Owner><ID></ID><DisplayName></DisplayName></Owner><AccessControlList><Grant>"
+    '<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser"><Type>CanonicalUser</Type></Grantee>'
+    "<Permission>FULL_CONTROL</Permission></Grant>{}</AccessControlList></AccessControlPolicy>"
+)
+"""What MinIO, which has no ACLs, says of every object."""
+
 
 @pytest.mark.parametrize(
     ("acl", "private"),
     [
+        (NOBODY.format(""), True), (NOBODY.format(EVERYBODY), False), (NOBODY.format("").replace("<Type>CanonicalUser", "<Type>Group"), False),
         ("", True), ("private", True), ("public-read", False),
         (OWN.format(""), True),
         (OWN.format(EVERYBODY), False), (OWN.format("").replace("<ID>worker", "<ID>guest", 1), False),
