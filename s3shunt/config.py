@@ -18,6 +18,7 @@ from tempfile import mkstemp
 from typing import Any, TypeVar
 
 from s3shunt.model import Policy
+from s3shunt.protocol import patterns
 
 T = TypeVar("T")
 
@@ -182,7 +183,9 @@ class PolicyOptions:
     classes: tuple[str, ...] = option(words, "GLACIER DEEP_ARCHIVE", help="Classes at PUT that send an object to the archive at once.")
     copies: int = option(number, "1", help="Verified copies the archive must have before the bytes may leave the store.")
     evict: str = option(text, "at once", help="'at once', 'after DURATION', 'high PERCENT low PERCENT' (of the store), or 'never'.")
-    external_id: str | None = option(word, "", help="Where an object's external id comes from: 'key' or the name of an x-amz-meta- header.")
+    external_id: str | None = option(
+        text, "", help="Where an external id comes from: 'key', 'x-amz-meta-NAME', or 'pattern REGEX', whose one group finds it in the key."
+    )
     retain: int = option(duration, "0s", help="How long the archive's copy of an overwritten or deleted object is kept.")
     acl: str = option(
         choice("respect", "ignore"), "respect", help="'respect': objects that grant rights to others stay online; or 'ignore'."
@@ -190,7 +193,7 @@ class PolicyOptions:
 
 
 def policy(name: str, options: PolicyOptions) -> Policy:
-    """A policy as decisions see it. Raises ConfigError for an ``evict`` that cannot be read."""
+    """A policy as decisions see it. Raises ConfigError for an ``evict`` or an ``external_id`` that cannot be read."""
     evict_after, high, low = _evict(f"policy:{name}", options.evict)
     return Policy(
         name=name,
@@ -206,7 +209,7 @@ def policy(name: str, options: PolicyOptions) -> Policy:
         evict_after=evict_after,
         high=high,
         low=low,
-        external_id=options.external_id,
+        external_id=_external_id(f"policy:{name}", options.external_id),
         retain=options.retain,
         ignore_acl=options.acl == "ignore",
     )
@@ -223,6 +226,21 @@ def _evict(section: str, value: str) -> tuple[int | None, int | None, int | None
     if found and int(found[2]) <= int(found[1]) <= 100:
         return None, int(found[1]), int(found[2])
     raise ConfigError(f"[{section}] evict = {value}: expected 'at once', 'never', 'after 7d' or 'high 85 low 75'")
+
+
+def _external_id(section: str, value: str | None) -> str | None:
+    if value is None or value == "key":
+        return value
+    if re.fullmatch(r"x-amz-meta-[!#$%&'*+.^_`|~0-9a-z-]+", value.lower()):
+        return value.lower()
+    kind, _, pattern = value.partition(" ")
+    if kind != "pattern":
+        raise ConfigError(f"[{section}] external_id = {value}: expected 'key', 'x-amz-meta-NAME' or 'pattern REGEX'")
+    try:
+        patterns.compiled(pattern.strip())
+    except ValueError as error:
+        raise ConfigError(f"[{section}] external_id = {value}: {error}") from None
+    return f"pattern {pattern.strip()}"
 
 
 def _files(path: Path) -> list[Path]:

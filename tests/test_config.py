@@ -92,6 +92,14 @@ MISTAKES = {
         "after = 30d", "evict = sometimes", r"\[policy:films\] evict = sometimes: expected 'at once', 'never', 'after 7d'"
     ),
     "marks that cross": ("after = 30d", "evict = high 60 low 80", r"\[policy:films\] evict = high 60 low 80: expected"),
+    "an external id from nowhere": (
+        "after = 30d", "external_id = pid", r"\[policy:films\] external_id = pid: expected 'key', 'x-amz-meta-NAME' or 'pattern REGEX'"
+    ),
+    "a pattern that is none": (
+        "after = 30d", "external_id = pattern (", r"\[policy:films\] external_id = pattern \(: expected a regular expression \("
+    ),
+    "a pattern that finds nothing": ("after = 30d", "external_id = pattern .*", r"\[policy:films\] .* with exactly one group"),
+    "a pattern without bound": ("after = 30d", "external_id = pattern (a+)+", r"\[policy:films\] .* repeats only single"),
     "a URL without a scheme": ("url = tape://${state}/tape", "url = tape", r"\[archive:tape\] url = tape: expected a URL whose scheme"),
     "a URL with a password": (
         "s3+http://127.0.0.1:8100", "s3+http://me:secret@127.0.0.1", r"\[store:main\] url = .*: expected a URL without a password"
@@ -218,6 +226,15 @@ def test_what_is_no_value_is_refused_with_what_was_expected(parse, written):
 def test_a_policy_says_in_words_when_the_bytes_leave(evict, read):
     found = config.policy("p", config.read(config.PolicyOptions, "policy:p", {"buckets": "*", "archive": "tape", "evict": evict}))
     assert (found.evict_after, found.high, found.low) == read
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("", None), ("key", "key"), ("X-Amz-Meta-PID", "x-amz-meta-pid"), ("pattern  ([^/]+)/.* ", "pattern ([^/]+)/.*")],
+)
+def test_a_policy_says_where_an_external_id_comes_from(written, read):
+    given = {"buckets": "*", "archive": "tape", "external_id": written}
+    assert config.policy("p", config.read(config.PolicyOptions, "policy:p", given)).external_id == read
 
 
 def test_an_empty_value_of_an_optional_option_is_not_set():

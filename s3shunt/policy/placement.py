@@ -2,9 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 
-from s3shunt.model import ObjectRef, Policy
+from s3shunt.model import Facts, ObjectRef, Policy
 from s3shunt.policy.record import ARCHIVE_CLASSES, matches
-from s3shunt.protocol.errors import InvalidStorageClass
+from s3shunt.protocol import patterns
+from s3shunt.protocol.errors import InvalidArgument, InvalidStorageClass
+
+META = "x-amz-meta-"
+PATTERN = "pattern "
+LONGEST = 1024
+"""Bytes of an external id."""
 
 
 def asked_class(policies: Iterable[Policy], ref: ObjectRef, value: str | None) -> str | None:
@@ -20,16 +26,56 @@ def asked_class(policies: Iterable[Policy], ref: ObjectRef, value: str | None) -
 
 
 def external_id(policies: Iterable[Policy], ref: ObjectRef, headers: Mapping[str, str]) -> str | None:
-    """What the first policy that names a header finds there. An id that is the key need not be remembered."""
-    for policy in policies:
-        if policy.external_id and policy.external_id != "key" and matches(policy, ref):
-            return headers.get(policy.external_id) or None
-    return None
+    """By the first policy of the object that says where it comes from: its key, a part of that, or a header.
+
+    Raises InvalidArgument for one that is too long.
+    """
+    source = _source(policies, ref)
+    if source is None:
+        return None
+    found = _named(source, ref.key, headers)
+    if found is not None and len(found.encode("utf-8", "surrogateescape")) > LONGEST:
+        raise InvalidArgument(f"An external id has at most {LONGEST} bytes.", ArgumentName=source)
+    return found
+
+
+def known_id(policies: Iterable[Policy], ref: ObjectRef, facts: Facts | None) -> str | None:
+    """The same of an object that is there already; one that is too long counts for none."""
+    metadata = facts.metadata if facts is not None else {}
+    try:
+        return external_id(policies, ref, {META + name: value for name, value in metadata.items()})
+    except InvalidArgument:
+        return None
+
+
+def by_metadata(policies: Iterable[Policy], ref: ObjectRef) -> bool:
+    """Whether the external id of this object stands in its metadata, so that a copy brings it along."""
+    return (_source(policies, ref) or "").startswith(META)
 
 
 def tracked(policies: Iterable[Policy], ref: ObjectRef, length: int | None) -> bool:
     """Whether an object of this length, None when it is unknown, will be archived by its age."""
     return any(policy.after is not None and matches(policy, ref) and _fits(policy, length) for policy in policies)
+
+
+def _source(policies: Iterable[Policy], ref: ObjectRef) -> str | None:
+    return next((policy.external_id for policy in policies if policy.external_id and matches(policy, ref)), None)
+
+
+def _named(source: str, key: str, headers: Mapping[str, str]) -> str | None:
+    if source == "key":
+        return key
+    if source.startswith(PATTERN):
+        return patterns.found(source.removeprefix(PATTERN), key)
+    return _text(headers.get(source, "")) or None
+
+
+def _text(value: str) -> str:
+    """A header as its sender meant it: UTF-8 where it is."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
 
 
 def _fits(policy: Policy, length: int | None) -> bool:

@@ -92,6 +92,9 @@ NoSuchTagSet = _error("NoSuchTagSet", 404, "The TagSet does not exist")
 NoSuchUpload = _error("NoSuchUpload", 404, "The specified multipart upload does not exist.")
 NoSuchVersion = _error("NoSuchVersion", 404, "The version ID specified in the request does not match an existing version.")
 NotImplemented = _error("NotImplemented", 501, "A header or query you provided implies functionality that is not implemented.")  # noqa: A001
+OperationAborted = _error(
+    "OperationAborted", 409, "A conflicting conditional operation is currently in progress against this resource. Try again."
+)
 PreconditionFailed = _error("PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold")
 RequestTimeTooSkewed = _error(
     "RequestTimeTooSkewed", 403, "The difference between the request time and the current time is too large."

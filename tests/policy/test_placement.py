@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
-from s3shunt.model import ObjectRef, Policy
-from s3shunt.policy.placement import asked_class, external_id, tracked
-from s3shunt.protocol.errors import InvalidStorageClass
+from s3shunt.model import Facts, ObjectRef, Policy
+from s3shunt.policy.placement import asked_class, by_metadata, external_id, known_id, tracked
+from s3shunt.protocol.errors import InvalidArgument, InvalidStorageClass
 
 REF = ObjectRef("films", "raw/a")
 DEEP = Policy(name="deep", buckets=("films",), archive="tape", classes=("DEEP_ARCHIVE",), prefix="raw/")
@@ -31,6 +33,51 @@ def test_an_external_id_comes_from_the_header_its_policy_names():
     assert external_id((DEEP, AGED), REF, headers) == "viaa"
     assert external_id((DEEP,), REF, headers) is None
     assert external_id((AGED,), REF, {"x-amz-meta-pid": ""}) is None
+
+
+PATTERN = "pattern (?:.*/)?([a-z0-9]+)[.].*"
+
+
+@pytest.mark.parametrize(
+    ("source", "key", "expected"),
+    [
+        ("key", "raw/a", "raw/a"), (PATTERN, "raw/qs4m.mxf", "qs4m"), (PATTERN, "raw/QS", None), (None, "raw/a", None),
+        ("x-amz-meta-other", "raw/a", None),
+    ],
+)  # fmt: skip
+def test_an_external_id_is_the_key_or_is_found_in_it(source, key, expected):
+    policy = replace(AGED, external_id=source)
+    assert external_id((policy,), replace(REF, key=key), {"x-amz-meta-pid": "viaa"}) == expected
+
+
+def test_the_first_policy_that_says_where_ids_come_from_decides():
+    key = replace(DEEP, external_id="key")
+    assert external_id((key, AGED), REF, {"x-amz-meta-pid": "viaa"}) == "raw/a"
+    assert external_id((AGED, key), REF, {"x-amz-meta-pid": "viaa"}) == "viaa"
+    assert external_id((key, AGED), ObjectRef("films", "cut/a"), {"x-amz-meta-pid": "viaa"}) == "viaa"
+
+
+def test_an_external_id_is_read_as_its_sender_wrote_it():
+    assert external_id((AGED,), REF, {"x-amz-meta-pid": "é鍵".encode().decode("latin-1")}) == "é鍵"
+    assert external_id((AGED,), REF, {"x-amz-meta-pid": "\xe9"}) == "\xe9"
+
+
+def test_an_external_id_that_no_index_takes_is_refused():
+    with pytest.raises(InvalidArgument):
+        external_id((AGED,), REF, {"x-amz-meta-pid": "x" * 1025})
+    assert known_id((AGED,), REF, Facts(size=1, etag="", last_modified=0, metadata={"pid": "x" * 1025})) is None
+
+
+def test_what_is_there_already_has_its_id_in_its_metadata():
+    facts = Facts(size=1, etag="", last_modified=0, metadata={"pid": "viaa"})
+    assert known_id((AGED,), REF, facts) == "viaa"
+    assert known_id((AGED,), REF, None) is None
+    assert known_id((replace(AGED, external_id="key"),), REF, None) == "raw/a"
+
+
+@pytest.mark.parametrize(("source", "expected"), [("key", False), (PATTERN, False), ("x-amz-meta-pid", True), (None, False)])
+def test_only_an_id_in_the_metadata_goes_with_a_copy(source, expected):
+    assert by_metadata((DEEP, replace(AGED, external_id=source)), REF) is expected
 
 
 @pytest.mark.parametrize(("length", "expected"), [(None, True), (9, False), (10, True), (1 << 50, True)])
