@@ -14,7 +14,8 @@ A proxy in front that asks us under another name says in ``X-Forwarded-Host`` wh
 peer in ``trusted`` (addresses, CIDR networks, ``unix`` for a unix socket), and stands then for the Host in
 everything: it names the bucket, and it is the host that the client signed. Of several values the last counts, which the
 peer itself wrote: what stands before it anyone may have sent. Where several proxies in a row each add one, ``proxies`` says how many, and
-that many from the end counts. The target that the client signed is never rewritten.
+that many from the end counts. ``X-Forwarded-Proto`` of such a peer says how the client came, for addresses in
+answers. The target that the client signed is never rewritten.
 
 May answer BadRequest, InvalidBucketName, InvalidURI and KeyTooLongError. It stands in front of
 ``sigv4`` and ``grants``; without ``domains`` and ``trusted`` it changes nothing.
@@ -96,19 +97,21 @@ class VirtualHost:
         self.trusts = lru_cache(maxsize=1024)(self._trusts)
 
     def __call__(self, request: Request) -> Response:
-        if self.trusted and "HTTP_X_FORWARDED_HOST" in request.environ and self.trusts(request.environ.get("REMOTE_ADDR", "")):
-            self._believe(request, request.environ["HTTP_X_FORWARDED_HOST"])
+        if self.trusted and self.trusts(request.environ.get("REMOTE_ADDR", "")):
+            self._believe(request, request.environ)
         name = addressing.hostname(request.environ.get("HTTP_HOST", ""))
         if self.domains and (found := addressing.under(name, tuple(self.domains))):
             self._place(request, *found)
         return self.forward(request)
 
-    def _believe(self, request: Request, forwarded: str) -> None:
-        """From here on the Host is the one that the client asked, as it wrote it."""
-        _ = request.target  # an absolute one is held against the Host that came with it
-        host = meant(forwarded, self.proxies)
-        addressing.hostname(host)
-        request.environ["HTTP_HOST"] = host
+    def _believe(self, request: Request, environ: dict[str, Any]) -> None:
+        """From here on the Host is the one that the client asked, as it wrote it, and the scheme too."""
+        if "HTTP_X_FORWARDED_HOST" in environ:
+            _ = request.target  # an absolute one is held against the Host that came with it
+            environ["HTTP_HOST"] = meant(environ["HTTP_X_FORWARDED_HOST"], self.proxies)
+        scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip().lower()
+        if scheme in ("http", "https"):
+            environ["wsgi.url_scheme"] = scheme
 
     def _place(self, request: Request, bucket: str, domain: str) -> None:
         account = self.domains[domain]
