@@ -72,7 +72,10 @@ def test_13_a_forwarded_host_from_a_trusted_proxy_names_the_bucket(peer):
 
 @pytest.mark.parametrize(
     ("peer", "said", "scheme"),
-    [("::1", "https", "https"), ("::1", "http, HTTPS", "https"), ("::1", "gopher", "http"), ("::1", "https,", "http"), ("::2", "https", "http")],
+    [
+        ("::1", "https", "https"), ("::1", "http, HTTPS", "https"), ("::1", "gopher", "http"), ("::1", "https,", "http"),
+        ("::2", "https", "http"),
+    ],
 )  # fmt: skip
 def test_how_the_client_came_is_told_by_trusted_proxies_alone(peer, said, scheme):
     assert walked(peer=peer, host="films.s3.example.org", x_forwarded_proto=said).scheme == scheme
