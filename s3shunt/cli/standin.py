@@ -35,7 +35,8 @@ def mediahaven(port: int, knobs: Path | None, state: Path | None, watch: tuple[s
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
-        made = MediaHaven(port=port, home=state, **(read(knobs) if knobs else {}))
+        made = MediaHaven(port=port, home=state)
+        made.set(**(read(knobs) if knobs else {}))
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{knobs}: {error}") from None
     with made as archive:

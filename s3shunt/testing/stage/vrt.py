@@ -222,6 +222,8 @@ def _write(made: House, source: Path, machine: int, arrival: str, more: list[Mor
     given = {"DEFAULT": dict(parser.defaults()), **{name: dict(parser._sections[name]) for name in parser.sections()}}  # type: ignore[attr-defined]
     for over in [_addresses(made, machine, arrival), *more]:
         for title, options in over.items():
+            if title.endswith(":notices") and title not in given:
+                continue
             merged = {**given.get(title, {}), **options}
             given[title] = {name: value for name, value in merged.items() if value is not None}
     made.ini(machine).write_text(ini.text(given, {}))
