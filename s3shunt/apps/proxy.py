@@ -22,6 +22,11 @@ signature is 503 ServiceUnavailable with ``Retry-After``; one that breaks off in
 client's connection. Idempotent requests are tried three times before that. ``response-*``
 parameters are for signed requests only.
 
+``offload`` lets the bytes of online objects go past us, once everything was decided here: ``accel`` hands the signed
+request to an nginx in ``accel_peers`` that says it can send it (``containers/nginx/accel.conf``); ``redirect``
+answers a presigned link with 307 to the same at the store, whose address for clients is ``public``. What cannot be
+decided beforehand goes through us as ever.
+
 It ends a pipeline, behind ``grants``.
 
     [app:proxy]
@@ -33,20 +38,21 @@ import logging
 import re
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from s3shunt import config, green, relay, wsgi
-from s3shunt.config import duration, number, option, size, word
+from s3shunt.config import ConfigError, choice, duration, flag, number, option, size, url, word
 from s3shunt.connect import House
 from s3shunt.context import Decision
 from s3shunt.model import NULL, Identity, ObjectRef
-from s3shunt.protocol import addressing, delete, headers, operations, sigv4, xml
+from s3shunt.policy import offload as policy
+from s3shunt.protocol import addressing, delete, headers, operations, presigned, sigv4, xml
 from s3shunt.protocol.errors import (
     AccessDenied,
     IncompleteBody,
@@ -86,6 +92,15 @@ class Options:
     spool: int = option(size, "1M", help="Up to how many bytes an upload of unknown length is kept in memory.")
     spool_limit: int = option(size, "1G", help="Up to how many bytes an upload of unknown length is taken at all.")
     spool_total: int = option(size, "16G", help="Up to how many bytes all of those may take at a time, in each process.")
+    offload: str = option(choice("none", "accel", "redirect"), "none", help="Who moves the bytes of online objects in our stead.")
+    accel_peers: policy.Peers = option(policy.peers, "", help="The nginx that may be handed signed requests: addresses, networks, unix.")
+    public: str = option(url, "", help="The store's address for clients, for redirect.")
+    redirect_expires: int = option(duration, "60s", help="How long a link to the store is good.")
+    redirect_anonymous: bool = option(flag, "no", help="Whether readers whom nobody knows get links too.")
+    redirect_uploads: bool = option(flag, "no", help="Whether presigned uploads to plain buckets are sent to the store.")
+
+
+Fields = list[tuple[str, str]]
 
 
 class Proxy:
@@ -97,12 +112,15 @@ class Proxy:
         limits = Limits(connect=options.connect, response=options.response, gap=options.gap, connections=options.connections)
         cafile = str(options.cafile) if options.cafile else None
         self.relay = Relay(self.upstream.endpoint, limits, cafile=cafile, timer=house.clock)
+        self.elsewhere = Elsewhere(options, house, self.relay.host) if options.offload != "none" else None
 
     def __call__(self, request: Request) -> Response:
         decision = decided(request)
         _no_archive_class(request)
         fields = [*headers.to_store(request.fields.items()), *_copy_source(request)]
         query = _query(request, decision)
+        if self.elsewhere is not None and (sent := self.elsewhere(request, decision, fields, query, self._credential)) is not None:
+            return sent
         with ExitStack() as kept:
             length, payload, body = self._body(request, kept)
             if request.method in ("PUT", "POST"):
@@ -138,6 +156,61 @@ class Proxy:
         if body.length == 0:
             return 0, sigv4.EMPTY_SHA256, list(body)  # reading nothing verifies it, before the head goes out
         return body.length, sigv4.UNSIGNED, _opened(body)
+
+
+class Elsewhere:
+    """Answers that let the bytes go past us; None where they must not. What is said in them: ``policy/offload``."""
+
+    def __init__(self, options: Options, house: House, host: str) -> None:
+        self.options, self.house, self.host = options, house, host
+        self.region = house.upstream(options.store).region
+        self.public = (options.public or "").rstrip("/")
+        if options.offload == "accel" and not options.accel_peers:
+            raise ConfigError("[app:proxy] offload = accel: expected accel_peers, the addresses of the nginx that may be handed requests")
+        if options.offload == "redirect" and not self.public:
+            raise ConfigError("[app:proxy] offload = redirect: expected public, the store's address for clients")
+
+    def __call__(
+        self, request: Request, decision: Decision, fields: Fields, query: Fields, credential: Callable[[Identity], tuple[str, str]]
+    ) -> Response | None:
+        way = {"accel": self._accel, "redirect": self._redirect}[self.options.offload]
+        further = {*presigned.further(request.query)} - {"x-id"}
+        asked = policy.Asked(operation=request.operation.name, version=request.ref.version, parameters=further, fields=fields)
+        return way(request, decision, asked, query, credential)
+
+    def _accel(self, request: Request, decision: Decision, asked: policy.Asked, query: Fields, credential: Any) -> Response | None:
+        if request.fields.get(policy.ASKS) != "accel" or not policy.trusts(self.options.accel_peers, request.environ["REMOTE_ADDR"]):
+            return None
+        now = self.house.clock.now()
+        if not policy.signed(asked, _known(request), now):
+            return None
+        head = relay.sign(
+            Head("GET", path(request.ref), asked.fields), query, host=self.host, region=self.region,
+            credential=credential(decision.identity), now=now,
+        )  # fmt: skip
+        request.context.notes["offload"] = "accel"
+        return Response(status="200 OK", headerlist=policy.handed(head.target, head.fields), app_iter=())
+
+    def _redirect(self, request: Request, decision: Decision, asked: policy.Asked, query: Fields, credential: Any) -> Response | None:
+        by_link = presigned.present(request.query)
+        nobody = self.options.redirect_anonymous and decision.identity.anonymous and "host" in request.fields
+        now, known = self.house.clock.now(), _known(request)
+        read = (by_link or nobody) and policy.lasting(asked, known, now)
+        upload = self.options.redirect_uploads and by_link and policy.direct(asked, known, request.fields.by_name())
+        if not (read or upload):
+            return None
+        location = policy.link(
+            request.method, path(request.ref), query, asked.fields if upload else (), base=self.public, region=self.region,
+            credential=credential(decision.identity), now=now, expires=self.options.redirect_expires,
+        )  # fmt: skip
+        request.context.notes["offload"] = "redirect"
+        return Response(status="307 Temporary Redirect", headerlist=policy.moved(location), app_iter=())
+
+
+def _known(request: Request) -> policy.Known:
+    context = request.context
+    searched = context.discover is not None or context.looked_up  # else no door "lookup" stands in front
+    return policy.Known(plain=context.plain, searched=searched, looked_up=context.looked_up, entry=context.entry)
 
 
 class Spool:

@@ -43,6 +43,11 @@ def present(pairs: Pairs) -> bool:
     return any(name.lower() in _MARKS for name, _ in pairs)
 
 
+def further(pairs: Pairs) -> list[str]:
+    """The names of parameters that are no part of the credential."""
+    return [name for name, _ in pairs if name.lower() not in _OWN]
+
+
 def claimed(pairs: Pairs, headers: Mapping[str, str]) -> Credential | None:
     """The one credential of a request, from header or query; None when it claims nothing.
 

@@ -144,3 +144,8 @@ def test_headers_hoisted_into_the_query_are_headers():
 def test_what_can_be_no_header_is_not_hoisted(pairs, headers, error):
     with pytest.raises(error):
         presigned.hoisted(pairs, headers)
+
+
+def test_what_is_no_part_of_the_credential_is_told():
+    pairs = [("X-Amz-Date", "x"), ("x-amz-SIGNATURE", "x"), ("x-amz-meta-a", "1"), ("partNumber", "1")]
+    assert presigned.further(pairs) == ["x-amz-meta-a", "partNumber"]
