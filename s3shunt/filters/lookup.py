@@ -254,12 +254,16 @@ class _Finder:
             return known
         for policy in candidates(self.house.policies, ref):
             copy = self._copy(policy.archive, ref)
-            if copy is None or self._doomed(policy.archive, copy.archive_id):
+            if copy is None or self._known(ref, policy.archive, copy) or self._doomed(policy.archive, copy.archive_id):
                 continue
             step = adopted(ref, copy, policy, self.options.store, self.house.clock.now())
             self.catalog.commit(step)
             return self.catalog.find_truth(ref)
         return None
+
+    def _known(self, ref: ObjectRef, name: str, copy: Copy) -> bool:
+        """Whether it is that of a version which is known, and hidden: not every store keeps a marker of what it has not got."""
+        return archive.use(self.catalog.history(ref), name, copy.archive_id) is archive.Use.KEPT
 
     def _copy(self, name: str, ref: ObjectRef) -> Copy | None:
         """An archive that does not answer knows nothing for now: reads go by what is known here."""

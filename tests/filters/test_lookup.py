@@ -191,6 +191,15 @@ def test_a_deleted_object_is_not_found_again_by_the_copy_that_waits_to_be_discar
     assert site.row() is None
 
 
+def test_the_copy_of_a_hidden_version_is_not_found_as_a_new_object(make_site):
+    """MinIO keeps no delete marker of a key whose only version has left it."""
+    site = make_site(versioned="films")
+    Shelf(site, a=b"film")
+    hidden = site.entry(version="v1", current=False, archive_id="mh-a")
+    assert site.get("/films/a").code == "NoSuchKey"
+    assert [row.ref.version for row in site.catalog.history(hidden.ref)] == ["v1"]
+
+
 def test_a_delete_marker_is_an_answer(make_site):
     site = make_site(versioned="films")
     shelf = Shelf(site, a=b"film")
