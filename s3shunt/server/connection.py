@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 LINGER = 1.0
 """Seconds that a client has to see an answer given before its body was read ..."""
-LEFT = 1 << 20
+LEFT = 16 << 20
 """... and how much more it may send meanwhile, in bytes."""
 
 
