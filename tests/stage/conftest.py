@@ -15,10 +15,16 @@ from s3shunt.testing.stage import stores
 
 @pytest.fixture(scope="session")
 def store():
-    """``store("swift")``, ``store("seaweedfs")``: one of each for all tests."""
+    """``store("swift")``, ``store("seaweedfs")``, ``store("minio")``: one of each for all tests."""
     home = Path(tempfile.mkdtemp(prefix="s3shunt-stores-"))
     with ExitStack() as stack:
-        yield cache(lambda kind: stack.enter_context(stores.store(kind, home / kind, stage.logs("stores"), kept=stage.kept())))
+
+        def start(kind):
+            if why := stores.missing(kind):
+                pytest.skip(why)
+            return stack.enter_context(stores.store(kind, home / kind, stage.logs("stores"), kept=stage.kept()))
+
+        yield cache(start)
     if not stage.kept():
         shutil.rmtree(home, ignore_errors=True)
 

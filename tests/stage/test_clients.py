@@ -25,6 +25,7 @@ SITES = {
     "swift": ("swift", {"day": "6s", "index": False}),
     "seaweedfs-redis": ("seaweedfs", {"day": "6s"}),
     "seaweedfs": ("seaweedfs", {"day": "6s", "index": False}),
+    "minio-redis": ("minio", {"day": "6s"}),
     "posix-redis": ("swift", {"day": "6s", "posix": True}),
     "posix": ("seaweedfs", {"day": "6s", "posix": True, "index": False}),
 }
@@ -48,10 +49,10 @@ def digest(body):
     return sha256(body).hexdigest()
 
 
-def films(folder, client, bucket):
+def films(folder, place, bucket):
     """Both films put with class GLACIER; their digests by key."""
-    client.create_bucket(Bucket=bucket)
-    known = {}
+    client, known = place.s3(), {}
+    place.make(bucket)
     for key, size in FILMS.items():
         path = folder / "film"
         path.write_bytes(secrets.token_bytes(1000) * (size // 1000) + b"x" * (size % 1000))
@@ -86,7 +87,7 @@ def told(client, bucket, key):
 
 def test_a_film_goes_to_tape_and_comes_back_and_its_days_end(place, bucket, tmp_path):
     client = place.s3()
-    known = films(tmp_path, client, bucket)
+    known = films(tmp_path, place, bucket)
     before = {key: client.head_object(Bucket=bucket, Key=key) for key in known}
     place.reach(State.ARCHIVED, bucket, *known)
     gone_from_the_store(place, bucket, known)
@@ -116,7 +117,7 @@ def test_a_film_goes_to_tape_and_comes_back_and_its_days_end(place, bucket, tmp_
 def test_a_restore_is_ongoing_until_the_library_has_found_it(site, bucket, tmp_path):
     place = site("slow", "swift", more={"archive:tape": {"mount": "3s"}})
     client = place.s3()
-    known = films(tmp_path, client, bucket)
+    known = films(tmp_path, place, bucket)
     place.reach(State.ARCHIVED, bucket, *known)
     restore_all(client, bucket, known)
     for key in known:
@@ -128,7 +129,7 @@ def test_a_restore_is_ongoing_until_the_library_has_found_it(site, bucket, tmp_p
 
 # The command lines
 
-LINES = {"swift-lines": "swift", "seaweedfs-lines": "seaweedfs"}
+LINES = {"swift-lines": "swift", "seaweedfs-lines": "seaweedfs", "minio-lines": "minio"}
 
 
 class Shell:
@@ -166,7 +167,7 @@ def lines(request, site):
 def on_tape(lines, bucket, tmp_path):
     """A site, a shell and a film in its archive, with the film's digest."""
     client = lines.s3()
-    client.create_bucket(Bucket=bucket)
+    lines.make(bucket)
     body = secrets.token_bytes(3 * MIB)
     client.put_object(Bucket=bucket, Key="dir/film.mxf", Body=body, StorageClass="GLACIER")
     lines.reach(State.ARCHIVED, bucket, "dir/film.mxf")

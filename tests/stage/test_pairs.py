@@ -24,7 +24,7 @@ OLD, NEW = secrets.token_bytes(50_000), secrets.token_bytes(60_000)
 QUICK = {f"job:{job}": {"every": "50ms", "lease": "1s"} for job in ("archive", "evict", "recall", "sweep", "discard")}
 
 
-@pytest.fixture(params=["swift", "seaweedfs"])
+@pytest.fixture(params=["swift", "seaweedfs", "minio"])
 def place(request, site):
     more = {**QUICK, "archive:tape": {"mount": "10ms"}}
     return site(f"pairs-{request.param}", request.param, workers=0, index=False, more=more)
@@ -97,7 +97,7 @@ class Scene:
     def __init__(self, place, write):
         self.place, self.client = place, place.s3(read_timeout=30)
         self.name = {"Bucket": f"pairs-{secrets.token_hex(4)}", "Key": "film"}
-        self.client.create_bucket(Bucket=self.name["Bucket"])
+        place.make(self.name["Bucket"])
         self.client.put_object(**self.name, Body=OLD, StorageClass="GLACIER")
         self.house = connect.House(Ini(place.ini, {}))
         self.archiver = Runner(self.house, kinds=("archive",))
@@ -208,7 +208,8 @@ def land(scene):
         late = {"X-Timestamp": f"{float(scene.facts.stamp) + 0.00001:016.5f}"}
         SwiftEvictor(store.endpoint, 5000, 5000)._ask("DELETE", f"/{name['Bucket']}/{name['Key']}", store.keys(), late)
         return
+    how = {"VersionId": scene.facts.stamp} if store.versions else {"IfMatch": scene.facts.etag}
     try:
-        scene.place.behind().delete_object(**name, IfMatch=scene.facts.etag)
+        scene.place.behind().delete_object(**name, **how)
     except ClientError as error:
         assert error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 412)

@@ -92,6 +92,12 @@ class Site:
         """boto3 through a proxy of the site."""
         return client(self.endpoints[number], self.key["access_key"], self.key["secret_key"], **settings)
 
+    def make(self, bucket: str) -> None:
+        """A bucket that objects can be evicted from."""
+        self.s3().create_bucket(Bucket=bucket)
+        if self.store.versions:
+            self.s3().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
     def behind(self) -> Any:
         """boto3 on the store itself, past all doors, with the store's own credential for the clients' account."""
         return client(self.store.endpoint, *self.store.keys())

@@ -1,4 +1,4 @@
-"""The stores of the stage: a whole Swift in one process, and SeaweedFS. Each serves any number of sites."""
+"""The stores of the stage: a whole Swift in one process, SeaweedFS, MinIO. Each serves any number of sites."""
 
 import json
 import secrets
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from s3shunt.testing.services import seaweedfs
+from s3shunt.testing.services import minio, seaweedfs
 from s3shunt.testing.stage.process import Process
 
 ACCOUNT, WORKER = "main", "s3shunt-worker"
@@ -17,13 +17,14 @@ ACCOUNT, WORKER = "main", "s3shunt-worker"
 
 @dataclass(frozen=True)
 class Store:
-    """A running store: what goes into ``[store:main]``, and how it lists."""
+    """A running store: what goes into ``[store:main]``, how it lists, and whether buckets need ``versions`` to evict from."""
 
     kind: str
     endpoint: str
     credentials: Path
     settings: dict[str, str] = field(default_factory=dict)
     order: str = "bytes"
+    versions: bool = False
 
     def keys(self, account: str = ACCOUNT) -> tuple[str, str]:
         """The store's own credential, past all doors."""
@@ -34,8 +35,8 @@ class Store:
 
 @contextmanager
 def store(kind: str, home: Path, logs: Path, *, kept: bool = False) -> Iterator[Store]:
-    """``swift`` or ``seaweedfs``, its data in ``home``, gone when left unless ``kept``."""
-    with {"swift": _swift, "seaweedfs": _seaweedfs}[kind](home, logs, kept=kept) as running:
+    """``swift``, ``seaweedfs`` or ``minio``, its data in ``home``, gone when left unless ``kept``."""
+    with STORES[kind](home, logs, kept=kept) as running:
         yield running
 
 
@@ -68,6 +69,22 @@ def _ready(log: Path) -> str:
 def _seaweedfs(home: Path, logs: Path, *, kept: bool) -> Iterator[Store]:  # it has a home of its own
     with seaweedfs.seaweedfs(keep=kept, log=logs / "seaweedfs.log") as running:
         yield Store("seaweedfs", running.endpoint, running.credentials, {"evict": "if-match", "keys": "paths"}, order="directory")
+
+
+@contextmanager
+def _minio(_home: Path, logs: Path, *, kept: bool) -> Iterator[Store]:
+    with minio.minio(keep=kept, log=logs / "minio.log") as running:
+        yield Store("minio", running.endpoint, running.credentials, {"evict": "version", "keys": "paths"}, versions=True)
+
+
+STORES = {"swift": _swift, "seaweedfs": _seaweedfs, "minio": _minio}
+NEEDED = {"minio": (minio.program, minio.WHY_NOT), "seaweedfs": (seaweedfs.program, seaweedfs.WHY_NOT)}
+
+
+def missing(kind: str) -> str:
+    """Why this store cannot be started here; empty when it can."""
+    found, why = NEEDED.get(kind, (lambda: "always", ""))
+    return "" if found() else why
 
 
 def private(path: Path, content: object) -> Path:
