@@ -12,6 +12,9 @@ from hashlib import sha256
 NULL = "null"
 """The version of an object whose bucket keeps no versions, as S3 writes it."""
 
+FOREVER = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
@@ -134,8 +137,9 @@ class Entry:
 
     ``revision`` counts every change of the row and is what compare-and-set
     compares; ``generation`` counts the writes of clients; ``token`` fences the
-    one who holds a state; ``writers`` counts open intents. An entry without
-    ``facts`` is a placeholder: a write is under way on a key nobody knew.
+    one who holds a state; ``writers`` counts open intents; until ``pinned`` the
+    bytes do not leave the store. An entry without ``facts`` is a placeholder: a
+    write is under way on a key nobody knew.
     """
 
     ref: ObjectRef
@@ -160,6 +164,7 @@ class Entry:
     media_kind: str | None = None
     media: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
+    pinned: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,6 +293,49 @@ class Upload:
     created: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Until when the bytes of all keys with a prefix stay in the store, also of those that are written later."""
+
+    bucket: str
+    prefix: str = ""
+    until: int = FOREVER
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes that copies of known objects take in one store.
+
+    ``held`` by objects whose truth the store is, ``landed`` by recalled copies;
+    ``coming`` are the bytes that were promised room, and are on their way.
+    """
+
+    held: int = 0
+    landed: int = 0
+    coming: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What is looked for among entries; None does not matter.
+
+    Durations are those of the film or sound, inclusive; ``unprobed`` asks for those into which nobody has looked yet.
+    """
+
+    state: State | None = None
+    account: str | None = None
+    bucket: str | None = None
+    external_id: str | None = None
+    archive_id: str | None = None
+    kind: str | None = None
+    codec: str | None = None
+    container: str | None = None
+    min_duration: int | None = None
+    max_duration: int | None = None
+    unprobed: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
     """What we know of a bucket. ``plain``: no entry can concern it, so reads skip the lookup."""
@@ -362,3 +410,4 @@ class Policy:
     external_id: str | None = None
     retain: int = 0
     ignore_acl: bool = False
+    read_once: bool = False

@@ -5,12 +5,12 @@ to it. Adapters raise the S3 errors named here and nothing foreign. All of them
 may be called from any thread.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from s3shunt.model import Bucket, Entry, Event, Facts, Fingerprint, Intent, Job, Key, ObjectRef, Recall, State, Step, Upload
+from s3shunt.model import Bucket, Entry, Event, Facts, Fingerprint, Intent, Job, Key, ObjectRef, Pin, Recall, Room, Search, State, Step, Upload
 
 
 class Catalog(Protocol):
@@ -45,6 +45,15 @@ class Catalog(Protocol):
         external_id: str | None = None, after: Entry | None = None, limit: int = 1000,
     ) -> list[Entry]:
         """Rows by what jobs and operators look for, in key order, behind ``after``."""
+
+    def search(self, wanted: Search, *, after: Entry | None = None, limit: int = 1000) -> list[Entry]:
+        """Rows by their ids and by what is known of their media, in key order, behind ``after``."""
+
+    def holder(self, account: str, external_id: str) -> ObjectRef | None:
+        """The key of an account that has this external id: a row of it carries it, or a write that is under way.
+
+        ``commit`` changes nothing for a step that would give an id to a second key.
+        """
 
     def history(self, ref: ObjectRef) -> list[Entry]:
         """All rows of a key, newest first."""
@@ -118,6 +127,9 @@ class Ledger(Protocol):
 
     def revive(self, id: int, due: int) -> bool: ...  # noqa: A002
 
+    def backlog(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """How many jobs there are by kind and state, and when the first of them is due."""
+
 
 class Events(Protocol):
     """The outbox. Rows are written by ``Catalog.commit``."""
@@ -127,7 +139,56 @@ class Events(Protocol):
     def delivered(self, *ids: int) -> None: ...
 
 
-class Truth(Catalog, Intents, Registry, Recalls, Ledger, Events, Protocol):
+class Cache(Protocol):
+    """How much the stores hold, what of it nobody reads, and what must stay. Nothing here lists a store."""
+
+    def coldest(
+        self, store: str, *, buckets: Sequence[str] = (), after: tuple[int, ObjectRef] | None = None, limit: int = 1000
+    ) -> list[tuple[int, Entry]]:
+        """Verified rows that nobody pinned, with their last use, least recently used first, behind ``after``.
+
+        The last use is the last read that was noted, or the object's own date.
+        ``buckets`` (shell patterns) may leave out others, and need not.
+        """
+
+    def note_reads(self, reads: Mapping[ObjectRef, int]) -> None:
+        """Objects were read at these times. Only notes: no revision moves, nobody waits, and some may be lost."""
+
+    def last_use(self, ref: ObjectRef) -> int | None:
+        """What ``coldest`` goes by; None for an unknown row."""
+
+    def room(self, store: str) -> Room:
+        """What is taken in ``store``; ``coming`` is for wherever copies land. Exact for what ``commit`` changed."""
+
+    def settle(self) -> None:
+        """Keep ``room`` quick; done now and then."""
+
+    def recount(self) -> None:
+        """Count ``room`` anew from the rows; for those that did not come by ``commit``."""
+
+    def expired(self, now: int, limit: int = 1000) -> list[Entry]:
+        """Restored rows past their date, longest first."""
+
+    def pin(self, pin: Pin) -> int:
+        """Pin all rows with the prefix, now and in future. Returns how many there are now."""
+
+    def unpin(self, pin: Pin) -> int:
+        """Take back the pin of this prefix, and those of the single rows below it. Returns how many rows were pinned."""
+
+    def pins(self) -> list[Pin]:
+        """Those of prefixes, in order."""
+
+    def pinned(self, *, after: ObjectRef | None = None, limit: int = 1000) -> list[Entry]:
+        """Rows that are pinned, in key order, behind ``after``."""
+
+    def remember(self, name: str, value: int) -> None:
+        """Keep a number for all processes."""
+
+    def remembered(self, name: str) -> int:
+        """0 when nobody did."""
+
+
+class Truth(Catalog, Intents, Registry, Recalls, Ledger, Events, Cache, Protocol):
     """All of the above on one database: what ``[catalog:x]`` connects to."""
 
     def check(self) -> list[str]:
@@ -261,7 +322,10 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """What an archive says of an object: ``copies`` counts those it has verified."""
+    """What an archive says of an object: ``copies`` counts those it has verified.
+
+    ``external_id`` is the one it knows it by, ``kind`` its own word for what it is (video, audio ...); empty where it does not say.
+    """
 
     archive_id: str
     size: int
@@ -270,6 +334,8 @@ class Copy:
     tape: str | None = None
     position: int | None = None
     facts: Facts | None = None
+    external_id: str = ""
+    kind: str = ""
 
 
 class Archive(Protocol):

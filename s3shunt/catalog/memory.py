@@ -4,14 +4,15 @@ Nothing survives the process; ``s3shunt check`` says so.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from s3shunt import config
 from s3shunt.config import option
-from s3shunt.model import Bucket, Entry, Event, Intent, Job, JobState, ObjectRef, Recall, State, Step, Swap, Upload
-from s3shunt.policy import transitions
+from s3shunt.model import Bucket, Entry, Event, Intent, Job, JobState, ObjectRef, Pin, Recall, Room, Search, State, Step, Swap, Upload
+from s3shunt.policy import media, space, transitions
+from s3shunt.policy.claims import Claims, moved
 from s3shunt.ports import Truth
 
 Pk = tuple[str, str, bytes, str]
@@ -36,6 +37,10 @@ class MemoryCatalog:
         self._buckets: dict[tuple[str, str], Bucket] = {}
         self._uploads: dict[str, Upload] = {}
         self._publish: dict[int, ObjectRef] = {}
+        self._uses: dict[Pk, int] = {}
+        self._pins: dict[tuple[str, str, bytes], Pin] = {}
+        self._numbers: dict[str, int] = {}
+        self._claims = Claims()
         self._serial = 0
 
     # Catalog
@@ -56,6 +61,9 @@ class MemoryCatalog:
             if not all(self._stands(swap) for swap in step.swaps) or not all(i in self._intents for i in step.closed):
                 return False
             if not self._one_current(step.swaps) or not self._one_recall(step.recalls):
+                return False
+            known = [self._intents[id_] for id_ in (*step.closed, *(i.id for i in step.opened)) if id_ in self._intents]
+            if not self._claims.take(moved(step.swaps, step.opened, known)):
                 return False
             for swap in step.swaps:
                 self._replace(swap)
@@ -94,12 +102,20 @@ class MemoryCatalog:
     def _replace(self, swap: Swap) -> None:
         if swap.old is not None:
             del self._rows[_pk(swap.old.ref)]
+        self._used(swap)
         if swap.new is not None:
             revision = swap.old.revision + 1 if swap.old else self._next() << 20
             self._rows[_pk(swap.new.ref)] = replace(swap.new, revision=revision)
             self._publish[self._next()] = swap.new.ref
         elif swap.old is not None:
             self._publish[self._next()] = swap.old.ref
+
+    def _used(self, swap: Swap) -> None:
+        """A version that was written is as good as read; else what was noted stays."""
+        if swap.new is None:
+            self._uses.pop(_pk(swap.old.ref), None)  # type: ignore[union-attr]
+        elif swap.old is None or _modified(swap.old) != _modified(swap.new):
+            self._uses[_pk(swap.new.ref)] = _modified(swap.new)
 
     def scan(
         self, account: str, bucket: str, *, prefix: str = "", after: ObjectRef | None = None, limit: int = 1000, versions: bool = False
@@ -128,6 +144,15 @@ class MemoryCatalog:
             and (external_id is None or row.external_id == external_id)
             and (after is None or pk > _pk(after.ref))
         ][:limit]
+
+    def search(self, wanted: Search, *, after: Entry | None = None, limit: int = 1000) -> list[Entry]:
+        with self._lock:
+            rows = sorted(self._rows.items())
+        return [row for pk, row in rows if media.fits(wanted, row) and (after is None or pk > _pk(after.ref))][:limit]
+
+    def holder(self, account: str, external_id: str) -> ObjectRef | None:
+        with self._lock:
+            return self._claims.holder(account, external_id)
 
     def history(self, ref: ObjectRef) -> list[Entry]:
         with self._lock:
@@ -181,10 +206,21 @@ class MemoryCatalog:
     def recall(self, id: str) -> Recall | None:  # noqa: A002
         return self._recalls.get(id)
 
-    def recalls(self, *, ref: ObjectRef | None = None, active: bool = True, limit: int = 1000) -> list[Recall]:
+    def recalls(
+        self, *, ref: ObjectRef | None = None, archive: str | None = None, archive_ids: Collection[str] | None = None,
+        unasked: bool = False, active: bool = True, limit: int = 1000,
+    ) -> list[Recall]:
         with self._lock:
             rows = sorted(self._recalls.values(), key=lambda r: (r.created, r.id))
-        return [r for r in rows if (ref is None or _pk(r.ref) == _pk(ref)) and (r.active or not active)][:limit]
+        return [
+            r
+            for r in rows
+            if (ref is None or _pk(r.ref) == _pk(ref))
+            and (archive is None or r.archive == archive)
+            and (archive_ids is None or r.archive_id in archive_ids)
+            and not (unasked and r.request_id)
+            and (r.active or not active)
+        ][:limit]
 
     # Ledger
 
@@ -213,11 +249,22 @@ class MemoryCatalog:
             due = [
                 job
                 for job in sorted(self._jobs.values(), key=lambda j: (j.due, j.id))
-                if job.kind in kinds and job.state is JobState.WAITING and job.due <= now and (job.lease is None or job.lease <= now)
+                if job.kind in kinds and self._claimable(job, now)
             ][:limit]
-            claimed = [replace(job, lease=lease, owner=owner, token=self._next()) for job in due]
-            self._jobs.update({job.id: job for job in claimed})
-            return claimed
+            return self._take(due, lease, owner)
+
+    def claim_named(self, kind: str, names: Sequence[str], now: int, lease: int, owner: str) -> list[Job]:
+        with self._lock:
+            found = [live for name in names if (live := self._live(kind, name)) and self._claimable(live, now)]
+            return self._take(sorted(found, key=lambda j: (j.due, j.id)), lease, owner)
+
+    def _claimable(self, job: Job, now: int) -> bool:
+        return job.state is JobState.WAITING and job.due <= now and (job.lease is None or job.lease <= now)
+
+    def _take(self, due: list[Job], lease: int, owner: str) -> list[Job]:
+        claimed = [replace(job, lease=lease, owner=owner, token=self._next()) for job in due]
+        self._jobs.update({job.id: job for job in claimed})
+        return claimed
 
     def extend(self, job: Job, lease: int) -> bool:
         with self._lock:
@@ -262,6 +309,79 @@ class MemoryCatalog:
             self._jobs[id] = replace(job, state=JobState.WAITING, due=due, attempts=0, lease=None)
             return True
 
+    def backlog(self) -> dict[tuple[str, str], tuple[int, int]]:
+        with self._lock:
+            found: dict[tuple[str, str], list[int]] = {}
+            for job in self._jobs.values():
+                found.setdefault((job.kind, job.state.value), []).append(job.due)
+        return {of: (len(dues), min(dues)) for of, dues in found.items()}
+
+    # Cache
+
+    def coldest(
+        self, store: str, *, buckets: Sequence[str] = (), after: tuple[int, ObjectRef] | None = None, limit: int = 1000  # noqa: ARG002
+    ) -> list[tuple[int, Entry]]:
+        with self._lock:
+            kept = [(self._uses[pk], pk) for pk, row in self._rows.items() if _cold(row, store)]
+            behind = [(at, pk) for at, pk in sorted(kept) if after is None or (at, pk) > (after[0], _pk(after[1]))]
+            return [(at, self._rows[pk]) for at, pk in behind[:limit]]
+
+    def note_reads(self, reads: Mapping[ObjectRef, int]) -> None:
+        with self._lock:
+            self._uses |= {_pk(ref): at for ref, at in reads.items() if self._uses.get(_pk(ref), at) < at}
+
+    def last_use(self, ref: ObjectRef) -> int | None:
+        with self._lock:
+            row = self.find(ref)
+            return self._uses[_pk(row.ref)] if row else None
+
+    def room(self, store: str) -> Room:
+        with self._lock:
+            taken = space.moved(Swap(None, row) for row in self._rows.values())
+        return Room(*(taken.get((where, kind), (0, 0))[0] for kind in space.Kind for where in (_where(kind, store),)))
+
+    def settle(self) -> None:
+        """There is nothing to keep quick."""
+
+    def recount(self) -> None:
+        """``room`` always counts."""
+
+    def expired(self, now: int, limit: int = 1000) -> list[Entry]:
+        with self._lock:
+            past = [row for row in self._rows.values() if row.state is State.RESTORED and (row.restored_until or 0) <= now]
+        return sorted(past, key=lambda row: row.restored_until or 0)[:limit]
+
+    def pin(self, pin: Pin) -> int:
+        with self._lock:
+            self._pins[pin.account, pin.bucket, pin.prefix.encode("utf-8", "surrogateescape")] = pin
+            return self._mark(pin, pin.until)
+
+    def unpin(self, pin: Pin) -> int:
+        with self._lock:
+            self._pins.pop((pin.account, pin.bucket, pin.prefix.encode("utf-8", "surrogateescape")), None)
+            return self._mark(pin, 0)
+
+    def _mark(self, pin: Pin, until: int) -> int:
+        rows = [row for row in self._rows.values() if space.covered([replace(pin, until=1)], row.ref, 0) and row.pinned != until]
+        for row in rows:
+            self._replace(Swap(row, replace(row, pinned=until)))
+        return len(rows)
+
+    def pins(self) -> list[Pin]:
+        with self._lock:
+            return [pin for _, pin in sorted(self._pins.items())]
+
+    def pinned(self, *, after: ObjectRef | None = None, limit: int = 1000) -> list[Entry]:
+        with self._lock:
+            rows = sorted(self._rows.items())
+        return [row for pk, row in rows if row.pinned and (after is None or pk > _pk(after))][:limit]
+
+    def remember(self, name: str, value: int) -> None:
+        self._numbers[name] = value
+
+    def remembered(self, name: str) -> int:
+        return self._numbers.get(name, 0)
+
     # Events and the index's outbox
 
     def pending(self, limit: int = 100) -> list[tuple[int, Event]]:
@@ -296,6 +416,18 @@ class MemoryCatalog:
 
 def _pk(ref: ObjectRef) -> Pk:
     return (ref.account, ref.bucket, ref.key.encode(), ref.version or "null")
+
+
+def _modified(row: Entry) -> int:
+    return row.facts.last_modified if row.facts else 0
+
+
+def _cold(row: Entry, store: str) -> bool:
+    return row.state is State.VERIFIED and not row.pinned and row.store == store
+
+
+def _where(kind: space.Kind, store: str) -> str:
+    return "" if kind is space.Kind.COMING else store
 
 
 def _listing_order(row: Entry) -> tuple[bytes, bool, int, str]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from hashlib import sha256
 
 from s3shunt.model import NULL, STORE_IS_TRUTH, Entry, Event, Facts, Job, ObjectRef, Policy, State, Step, Swap
+from s3shunt.policy import media
 from s3shunt.policy.record import ARCHIVE_CLASSES, archive_job, dedupe, evict_job, name
 from s3shunt.ports import Copy
 from s3shunt.protocol.subresources import is_private
@@ -23,14 +24,18 @@ class Hold:
     lease: int
 
 
-def pin(row: Entry | None, ref: ObjectRef, seen: Facts, policy: Policy, hold: Hold) -> Step | None:
+def pin(
+    row: Entry | None, ref: ObjectRef, seen: Facts, policy: Policy, hold: Hold, *, external_id: str | None = None
+) -> Step | None:
     """Say what will be copied. A dead archiver's pin may be taken over once its lease has run out.
 
     Of a version nobody knew it is not said that it is current: a newer one may have been written since ``seen``.
+    ``external_id`` is for one that nobody knew.
     """
     if row is None:
         known = Entry(ref=ref, state=State.ARCHIVING, facts=seen, generation=1, current=ref.version in (None, NULL))
-        fresh = replace(known, token=hold.token, lease=hold.lease, archive=policy.archive)
+        told = {"external_id": external_id, "media_kind": media.kind_of(ref, seen)}
+        fresh = replace(known, token=hold.token, lease=hold.lease, archive=policy.archive, **told)
         return Step(swaps=(Swap(None, fresh),), jobs=(_orphan_job(fresh, hold.lease),))
     held = row.state is State.ARCHIVING and row.token != hold.token and (row.lease or 0) > hold.now
     if row.state not in (State.ONLINE, State.ARCHIVING) or held:
@@ -145,8 +150,8 @@ def wanted(row: Entry, now: int) -> int | None:
 
 
 def evictable(row: Entry | None, policy: Policy, now: int) -> bool:
-    """Only what is verified, in enough copies, that nobody writes or wants."""
-    if row is None or row.state is not State.VERIFIED or row.facts is None:
+    """Only what is verified, in enough copies, that nobody writes, wants, or pinned."""
+    if row is None or row.state is not State.VERIFIED or row.facts is None or row.pinned > now:
         return False
     return not row.writers and not row.facts.lock and row.copies >= policy.copies and wanted(row, now) is None
 
@@ -211,20 +216,6 @@ def sweep_job(row: Entry, policy: str, due: int) -> Job:
     return Job(kind="sweep", dedupe=dedupe(row), payload={**name(row.ref), "policy": policy}, due=due)
 
 
-def to_evict(rows: Sequence[Entry], used: int, capacity: int, policy: Policy, now: int) -> list[Entry]:
-    """Which verified entries leave the store, oldest due first, until usage falls from above ``high`` to ``low`` per cent."""
-    if policy.high is None or policy.low is None or used * 100 <= capacity * policy.high:
-        return []
-    chosen, excess = [], used - capacity * policy.low // 100
-    for row in rows:
-        if excess <= 0:
-            break
-        if evictable(row, policy, now) and row.facts is not None:
-            chosen.append(row)
-            excess -= row.facts.size
-    return chosen
-
-
 def _orphan_job(row: Entry, due: int) -> Job:
     """Looks for the copy of an archiver who died, or was overtaken, before an entry stood on it."""
     payload = {"archive": row.archive or "", "tag": tag(row), **name(row.ref)}
@@ -256,6 +247,8 @@ def _newer(row: Entry, seen: Facts | None, policy: Policy, now: int) -> Step:
         archive_id=None,
         copies=0,
         storage_class="STANDARD",
+        media_kind=media.kind_of(row.ref, seen),
+        media={},
     )
     return Step(swaps=(Swap(row, fresh),), jobs=(archive_job(fresh, policy.name, now),))
 

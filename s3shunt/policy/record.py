@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from s3shunt.model import NULL, STORE_IS_TRUTH, Entry, Facts, Intent, Job, ObjectRef, Policy, Recall, RecallState, State, Step, Swap
+from s3shunt.policy import media
 
 ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 SKEW = 60_000
@@ -196,6 +197,7 @@ def _resaved(row: Entry, intent: Intent, written: Written, policy: Policy | None
     finds the copy instead of nothing.
     """
     fresh = replace(_fresh(row, written, policy), state=State.VERIFIED, archive=row.archive, archive_id=row.archive_id, copies=row.copies)
+    fresh = replace(fresh, media=row.media, media_kind=row.media_kind) if row.media else fresh
     jobs = () if policy is None or policy.evict_after is None else (evict_job(fresh, policy.name, (fresh.due or 0) + policy.evict_after),)
     return Step(swaps=(Swap(row, fresh),), closed=(intent.id,), jobs=jobs)
 
@@ -255,7 +257,9 @@ def _fresh(row: Entry, written: Written, policy: Policy | None) -> Entry:
         store=row.store,
         archive=policy.archive if policy else None,
         external_id=written.external_id,
+        media_kind=media.kind_of(written.ref, written.facts),
         due=_due(written, policy),
+        pinned=row.pinned,
     )
 
 

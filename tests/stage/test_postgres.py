@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 from sqlalchemy import text
 
-from s3shunt.catalog.sql import SqlCatalog, SqlKeys
+from s3shunt.catalog.sql import SqlCatalog, SqlKeys, schema
 from s3shunt.model import Job, ObjectRef, State, Step, Swap
 from s3shunt.protocol.errors import ServiceUnavailable
 from s3shunt.testing.contracts.catalog import CatalogContract, an_entry
@@ -15,7 +15,7 @@ from s3shunt.testing.contracts.keys import KeysContract
 from s3shunt.testing.services import postgres as service
 
 pytestmark = [pytest.mark.stage, pytest.mark.skipif(not service.installed(), reason="PostgreSQL is not installed")]
-TABLES = "entry, recall, intent, upload, bucket, job, event, publish, counter, key"
+TABLES = ", ".join(schema.metadata.tables)
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from s3shunt import clock, config
+from s3shunt.catalog.sql.cache import Cache
 from s3shunt.catalog.sql.database import Database, DatabaseOptions
 from s3shunt.catalog.sql.entries import Entries
 from s3shunt.catalog.sql.ledger import Ledger
 from s3shunt.catalog.sql.registry import Registry
+from s3shunt.catalog.sql.search import Searches
 from s3shunt.config import option
 from s3shunt.ports import Truth
 
@@ -23,7 +25,7 @@ class Options(DatabaseOptions):
     index: str | None = option(config.url, "", help="redis://host:port/0 or redis+unix:///path.sock: a fast copy; empty: none.")
 
 
-class SqlCatalog(Entries, Ledger, Registry):
+class SqlCatalog(Entries, Searches, Ledger, Registry, Cache):
     Options = Options
 
     def __init__(self, options: Options, house: Any = None) -> None:

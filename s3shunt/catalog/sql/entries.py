@@ -4,13 +4,13 @@ A swap is one conditional statement on its own row; a step is one transaction
 of them. No condition reads another table.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from secrets import randbits
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, tuple_, update
 
 from s3shunt import green
-from s3shunt.catalog.sql import ledger, rows, schema
+from s3shunt.catalog.sql import cache, claims, ledger, rows, schema
 from s3shunt.catalog.sql.database import Conflict, Database
 from s3shunt.clock import Clock
 from s3shunt.model import NULL, Entry, Intent, ObjectRef, Recall, State, Step, Swap
@@ -59,9 +59,13 @@ class Entries:
     def _commit(self, connection: Connection, step: Step) -> None:
         for swap in sorted(step.swaps, key=_order):
             _replace(connection, swap)
-        for intent in step.closed:
-            _exactly_one(connection.execute(delete(schema.intent).where(schema.intent.c.id == intent)).rowcount)
-        _write(connection, schema.intent, [rows.intent_values(intent) for intent in step.opened])
+        cache.count(connection, step.swaps)
+        closed = [_ended(connection, intent) for intent in step.closed]
+        anew = [_ended(connection, intent.id) for intent in step.opened]
+        if step.opened:
+            connection.execute(insert(schema.intent), [rows.intent_values(intent) for intent in step.opened])
+        _exactly_one(int(all(closed)))
+        claims.move(connection, self._database.insert, step.swaps, step.opened, [intent for intent in (*closed, *anew) if intent])
         recalls = sorted(step.recalls, key=lambda recall: recall.active)  # one ends before another begins
         _write(connection, schema.recall, [rows.recall_values(recall) for recall in recalls])
         for kind, dedupe in step.released:
@@ -76,7 +80,7 @@ class Entries:
     def scan(
         self, account: str, bucket: str, *, prefix: str = "", after: ObjectRef | None = None, limit: int = 1000, versions: bool = False
     ) -> list[Entry]:
-        where = [E.account == account, E.bucket == bucket, *_prefixed(rows.key_bytes(prefix))]
+        where = [E.account == account, E.bucket == bucket, *cache.prefixed(rows.key_bytes(prefix))]
         if not versions:
             where.append(E.current == 1)
         with self._database.read() as connection:
@@ -121,11 +125,17 @@ class Entries:
             row = connection.execute(select(schema.recall).where(schema.recall.c.id == id)).first()
         return rows.recall(row) if row else None
 
-    def recalls(self, *, ref: ObjectRef | None = None, active: bool = True, limit: int = 1000) -> list[Recall]:
+    def recalls(
+        self, *, ref: ObjectRef | None = None, archive: str | None = None, archive_ids: Collection[str] | None = None,
+        unasked: bool = False, active: bool = True, limit: int = 1000,
+    ) -> list[Recall]:
         table = schema.recall
         where = [table.c.active == 1] if active else []
         if ref is not None:
             where += [table.c[column] == value for column, value in rows.pk(ref).items()]
+        where += [table.c.archive == archive] if archive is not None else []
+        where += [table.c.archive_id.in_(archive_ids)] if archive_ids is not None else []
+        where += [table.c.request_id.is_(None)] if unasked else []
         query = select(table).where(*where).order_by(table.c.created, table.c.id).limit(limit)
         with self._database.read() as connection:
             return [rows.recall(row) for row in connection.execute(query)]
@@ -149,11 +159,11 @@ def _replace(connection: Connection, swap: Swap) -> None:
     old, new = swap.old, swap.new
     if old is None:
         assert new is not None
-        connection.execute(insert(schema.entry), rows.entry_values(new) | {"revision": randbits(REVISION_BITS)})
+        connection.execute(insert(schema.entry), rows.entry_values(new) | cache.last_used(old, new) | {"revision": randbits(REVISION_BITS)})
     elif new is None:
         _exactly_one(connection.execute(delete(schema.entry).where(_unchanged(old))).rowcount)
     else:
-        values = rows.entry_values(new) | {"revision": old.revision + 1}
+        values = rows.entry_values(new) | cache.last_used(old, new) | {"revision": old.revision + 1}
         _exactly_one(connection.execute(update(schema.entry).where(_unchanged(old)).values(values)).rowcount)
 
 
@@ -161,6 +171,13 @@ def _unchanged(old: Entry) -> ColumnElement[bool]:
     name = [E[column] == value for column, value in rows.pk(old.ref).items()]
     seen = [E.revision == old.revision, E.state == old.state.value, E.writers == old.writers, E.token.is_not_distinct_from(old.token)]
     return and_(*name, *seen)
+
+
+def _ended(connection: Connection, id_: str) -> Intent | None:
+    """The intent, which is gone now."""
+    table = schema.intent
+    row = connection.execute(delete(table).where(table.c.id == id_).returning(*table.c)).first()
+    return rows.intent(row) if row else None
 
 
 def _exactly_one(count: int) -> None:
@@ -173,14 +190,6 @@ def _write(connection: Connection, table: schema.Table, values: list[rows.Values
     for row in values:
         connection.execute(delete(table).where(table.c.id == row["id"]))
         connection.execute(insert(table), row)
-
-
-def _prefixed(prefix: bytes) -> Iterable[ColumnElement[bool]]:
-    if not prefix:
-        return []
-    kept = prefix.rstrip(b"\xff")
-    below = [E.key < kept[:-1] + bytes([kept[-1] + 1])] if kept else []
-    return [E.key >= prefix, *below]
 
 
 def _behind(

@@ -20,14 +20,15 @@ from s3shunt.model import (
     State,
     Upload,
 )  # fmt: skip
-from s3shunt.policy import notation
+from s3shunt.policy import media, notation
+from s3shunt.policy.claims import Claim
 
 Row = Any
 Values = dict[str, Any]
 
 _ENTRY = (
     "revision", "generation", "token", "lease", "writers", "storage_class", "store", "archive", "archive_id", "copies",
-    "restored_until", "due", "media_kind",
+    "restored_until", "due", "media_kind", "pinned",
 )  # fmt: skip
 _FACTS = ("size", "etag", "last_modified", "stamp", "acl", "owner")
 _FACTS_JSON = ("headers", "metadata", "checksums", "parts", "tags", "lock", "sse")
@@ -74,9 +75,19 @@ def entry_values(entry: Entry) -> Values:
         "state": entry.state.value,
         "interests": dump(notation.interests_written(entry.interests)),
         "media": dump(entry.media),
+        "media_codec": entry.media.get("codec"),
+        "media_container": entry.media.get("container"),
+        "media_duration": media.duration(entry),
+        "unprobed": int(media.unprobed(entry)),
         "external_id": None if entry.external_id is None else said(entry.external_id),
         "reason": said(entry.reason),
     }
+
+
+def claim_values(claim: Claim) -> Values:
+    return {
+        "account": claim.account, "external_id": said(claim.external_id), "bucket": claim.bucket, "key": key_bytes(claim.key),
+    }  # fmt: skip
 
 
 def entry(row: Row) -> Entry:

@@ -21,7 +21,9 @@ from s3shunt.model import (
     Swap,
 )  # fmt: skip
 from s3shunt.policy.transitions import IllegalTransition
+from s3shunt.testing.contracts.cache import CacheContract
 from s3shunt.testing.contracts.ledger import LATE, REF, LedgerContract
+from s3shunt.testing.contracts.media import MediaContract
 
 
 def an_entry(key="a/b.mxf", version="null", *, modified=1_000, **more):
@@ -41,10 +43,11 @@ FULL = Entry(
     place=Place("landing", "r/1"), archive="tape", archive_id="id", copies=2,
     interests=(Interest("alice", 3, "Bulk", None), Interest("bob", 1, "Standard", 99)), restored_until=88, due=77, external_id="pid",
     media_kind="film", media={"tc": "01:00"}, reason="because",
+    pinned=2**41,
 )  # fmt: skip
 
 
-class CatalogContract(LedgerContract):
+class CatalogContract(LedgerContract, CacheContract, MediaContract):
     """The fixture's catalog is empty, and keeps an outbox for an index."""
 
     @pytest.fixture
@@ -274,6 +277,17 @@ class CatalogContract(LedgerContract):
         assert catalog.recalls(active=False) == [dead, old, young]
         assert catalog.recalls(ref=REF) == [young]
         assert catalog.recalls(limit=1) == [old]
+
+    def test_recalls_are_listed_by_archive_by_its_ids_and_by_whether_it_was_asked(self, catalog):
+        asked = self.recall("a", archive_id="x", request_id="q", created=1)
+        other = self.recall("b", archive_id="y", created=2, ref=replace(REF, key="b"))
+        elsewhere = self.recall("c", archive="vault", archive_id="x", created=3, ref=replace(REF, key="c"))
+        assert catalog.commit(Step(recalls=(asked, other, elsewhere)))
+        assert catalog.recalls(archive="tape") == [asked, other]
+        assert catalog.recalls(archive_ids={"x", "z"}) == [asked, elsewhere]
+        assert catalog.recalls(archive_ids=[]) == []
+        assert catalog.recalls(archive="vault", archive_ids=["x"]) == [elsewhere]
+        assert catalog.recalls(archive="tape", unasked=True) == [other]
 
     def test_a_generation_has_one_active_recall(self, catalog):
         assert catalog.commit(Step(recalls=(self.recall("r"),)))
