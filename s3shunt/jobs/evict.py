@@ -56,7 +56,7 @@ class EvictJob(Task):
             return Done()
         if row.state is State.VERIFIED and job.dedupe != dedupe(row):
             return Done()  # written again since: the new generation has a job of its own
-        if self.house.store(row.store).evict is Evict.NONE:
+        if not _exactly(row, self.house.store(row.store).evict):
             log.warning("[store:%s] cannot delete one version exactly: %s stays", row.store, row.ref)
             return Done()
         if not policy_of.evictable(row, policy, self.clock.now()):
@@ -118,6 +118,12 @@ class EvictJob(Task):
         while page := self.truth.select(state=State.VERIFIED, after=rows[-1] if rows else None, limit=PAGE):
             rows += page
         return [row for row in rows if row.store == self.options.store and row.facts is not None]
+
+
+def _exactly(row: Entry, way: Evict) -> bool:
+    """Whether this row's bytes can be deleted and nothing else: by version only where there is one."""
+    stamped = row.ref.version != NULL or (row.facts is not None and bool(row.facts.stamp))
+    return way is not Evict.NONE and (way is not Evict.VERSION or stamped)
 
 
 factory = EvictJob

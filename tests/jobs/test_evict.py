@@ -1,6 +1,7 @@
 import pytest
 
-from s3shunt.model import ObjectRef, State
+from s3shunt.jobs import evict
+from s3shunt.model import NULL, Entry, Facts, ObjectRef, State
 from s3shunt.policy.record import evict_job
 from s3shunt.ports import Evict
 
@@ -13,6 +14,19 @@ def test_a_store_without_an_exact_delete_keeps_its_bytes(works):
     works.work()
     assert works.row("a").state is State.VERIFIED
     assert works.store.list("films")
+    assert [job for dead in (False, True) for job in works.catalog.jobs(kind="evict", dead=dead) if job.payload] == []
+
+
+@pytest.mark.parametrize(
+    ("way", "version", "stamp", "exactly"),
+    [
+        (Evict.NONE, "v1", "v1", False), (Evict.VERSION, "v1", "v1", True), (Evict.VERSION, NULL, "v1", True),
+        (Evict.VERSION, NULL, "", False), (Evict.IF_MATCH, NULL, "", True), (Evict.SWIFT, NULL, "1.0", True),
+    ],
+)  # fmt: skip
+def test_by_version_alone_nothing_leaves_a_bucket_that_keeps_none(way, version, stamp, exactly):
+    row = Entry(ref=ObjectRef("films", "a", version), facts=Facts(size=1, etag='"e"', last_modified=1, stamp=stamp))
+    assert evict._exactly(row, way) is exactly
 
 
 def test_somebodys_restore_keeps_the_bytes_until_its_date(works):
