@@ -1,19 +1,25 @@
 """Takes the bytes of a verified object out of the store, in a way that cannot hit a newer version.
 
-Only what the archive holds in enough verified copies, that nobody writes and
-nobody wants. The row is taken first, and while it is taken writers wait; a worker
+Only what the archive holds in enough verified copies, that nobody writes, wants,
+or pinned. The row is taken first, and while it is taken writers wait; a worker
 who dies here is looked after by ``sweep`` when the lease has run out. A store
 with no exact deletion is left alone.
 
 Policies with ``evict = high H low L`` are looked at ``every`` so often: above H
-per cent of the store, the verified objects that have waited longest go until L.
+per cent of the store what nobody has read for longest goes until L is reached,
+``batch`` objects at a time and a look every ``pace``, across restarts and
+however many workers there are. No store is listed: one with a ``capacity`` is as full as the
+catalog says, any other as it says itself.
 
     [job:evict]
     every = 1m
     lease = 30s
+    pace = 5s
+    batch = 1000
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
@@ -21,15 +27,18 @@ from s3shunt import config
 from s3shunt.config import option
 from s3shunt.model import NULL, Entry, Job, Policy, State
 from s3shunt.policy import archive as policy_of
+from s3shunt.policy import space
 from s3shunt.policy.archive import Hold
-from s3shunt.policy.record import dedupe, evict_job, matches, ref_of
+from s3shunt.policy.record import dedupe, evict_job, ref_of
 from s3shunt.ports import Evict
 from s3shunt.work import Done, JobOptions, Later, Outcome, Task
 
 log = logging.getLogger(__name__)
 
 PAGE = 1000
+PAGES = 50
 TRIES = 10
+DAY = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,8 @@ class Options(JobOptions):
     concurrency: int = option(config.number, "2", help="How many objects one worker evicts at once.")
     lease: int = option(config.duration, "30s", help="How long an eviction may take; writers of the key wait meanwhile.")
     store: str = option(config.word, "main", help="The [store:NAME] whose watermarks are looked at.")
+    pace: int = option(config.duration, "5s", help="How often a store above its low mark is looked at until it is reached.")
+    batch: int = option(config.number, "1000", help="How many objects at most are sent out of the store after one such look.")
 
 
 class EvictJob(Task):
@@ -48,8 +59,7 @@ class EvictJob(Task):
 
     def run(self, job: Job) -> Outcome:
         if not job.payload:
-            self._watermarks()
-            return Later(self.clock.now() + self.options.every)
+            return Later(self.clock.now() + (self.options.pace if self._watermarks() else self.options.every))
         policy = next((p for p in self.house.policies if p.name == job.payload["policy"]), None)
         row = self.truth.find(ref_of(dict(job.payload)))
         if policy is None or row is None or row.state not in (State.VERIFIED, State.DELETED):
@@ -59,19 +69,24 @@ class EvictJob(Task):
         if not _exactly(row, self.house.store(row.store).evict):
             log.warning("[store:%s] cannot delete one version exactly: %s stays", row.store, row.ref)
             return Done()
-        if not policy_of.evictable(row, policy, self.clock.now()):
+        now = self.clock.now()
+        if not policy_of.evictable(row, policy, now) or space.covered(self.truth.pins(), row.ref, now):
             return self._not_yet(row, policy)
         return self._evict(row, policy)
 
     def _not_yet(self, row: Entry, policy: Policy) -> Outcome:
-        """Somebody writes or wants it, or the archive has not made all copies yet."""
+        """Somebody writes, wants or pinned it, or the archive has not made all copies yet."""
         now = self.clock.now()
         if row.facts is not None and row.facts.lock:
             return Done()
+        if row.state is State.VERIFIED and policy.high is not None:
+            return Done()  # the next look at the marks chooses anew
         if row.state is State.VERIFIED and row.copies < policy.copies:
             copy = self.house.archive(row.archive).find(archive_id=row.archive_id)
             if copy is not None:
                 self.change(row.ref, lambda row: policy_of.counted(row, copy))
+        if row.pinned > now or space.covered(self.truth.pins(), row.ref, now):
+            return Later(now + DAY, "pinned")
         return Later(policy_of.wanted(row, now) or now + self.options.every)
 
     def _evict(self, row: Entry, policy: Policy) -> Outcome:
@@ -102,22 +117,76 @@ class EvictJob(Task):
                 return step is not None
         return False
 
-    def _watermarks(self) -> None:
-        usage = self.house.store(self.options.store).usage()
-        policies = [policy for policy in self.house.policies if policy.high is not None]
-        if usage is None or not policies:
-            return
-        now, rows = self.clock.now(), sorted(self._verified(), key=lambda row: row.facts.last_modified)
-        for policy in policies:
-            mine = [row for row in rows if row.archive == policy.archive and matches(policy, row.ref)]
-            for row in policy_of.to_evict(mine, *usage, policy, now):
-                self.truth.enqueue(evict_job(row, policy.name, now))
+    # Watermarks
 
-    def _verified(self) -> list[Entry]:
-        rows: list[Entry] = []
-        while page := self.truth.select(state=State.VERIFIED, after=rows[-1] if rows else None, limit=PAGE):
-            rows += page
-        return [row for row in rows if row.store == self.options.store and row.facts is not None]
+    def _watermarks(self) -> bool:
+        """Send out what has to leave next. Whether the low mark is still to be reached."""
+        self.truth.settle()
+        policies = [policy for policy in self.house.policies if policy.high is not None]
+        if not policies or self.house.store(self.options.store).evict is Evict.NONE:
+            return False
+        cold = self._cold(policies)
+        first = next(cold, None)  # read before the sum: what left between the two counts as gone, never twice
+        usage = self._usage()
+        leaving = self._leaving(policies, usage)
+        if usage is None or not leaving:
+            return False
+        used, capacity = usage
+        drain = space.Drain(leaving, capacity, used, self.options.batch, self.truth.pins(), self.clock.now())
+        chosen = self._chosen(drain, first, cold)
+        self.truth.enqueue(*chosen)
+        log.info("[store:%s] %d of %d bytes used: %d objects leave", self.options.store, used, capacity, len(chosen))
+        return True
+
+    def _usage(self) -> tuple[int, int] | None:
+        """Bytes used and capacity, less what is leaving at this moment."""
+        store = self.house.store(self.options.store)
+        capacity = getattr(getattr(store, "options", None), "capacity", None)
+        told = store.usage() if capacity is None else (self.truth.room(self.options.store).held, capacity)
+        if told is None:
+            return None
+        going = [row for row in self.truth.select(state=State.EVICTING) if row.store == self.options.store]
+        return told[0] - sum(row.facts.size for row in going if row.facts), told[1]
+
+    def _leaving(self, policies: list[Policy], usage: tuple[int, int] | None) -> list[Policy]:
+        """The policies between whose marks the store is on its way down. That outlives every worker."""
+        if usage is None:
+            return []
+        known = {policy.name: f"drain {self.options.store} {policy.name}" for policy in policies}
+        before = {name for name, kept in known.items() if self.truth.remembered(kept)}
+        after = space.draining(policies, *usage, before)
+        for name in before ^ after:
+            self.truth.remember(known[name], int(name in after))
+        return [policy for policy in policies if policy.name in after]
+
+    def _chosen(self, drain: space.Drain, first: Entry | None, cold: Iterator[Entry]) -> list[Job]:
+        """The same rows for whoever looks: a job that is live already is not put a second time."""
+        jobs, row, way = [], first, self.house.store(self.options.store).evict
+        while row is not None and not drain.done:
+            policy = drain.choose(row) if _exactly(row, way) else None
+            if policy is not None:
+                jobs.append(evict_job(row, policy.name, drain.now))
+            row = next(cold, None)
+        return jobs
+
+    def _cold(self, policies: list[Policy]) -> Iterator[Entry]:
+        """Least recently used first, a page at a time. What cannot leave is passed over, up to a bound."""
+        buckets = sorted({bucket for policy in policies for bucket in policy.buckets})
+        after, last = None, None
+        for _ in range(PAGES):
+            page = self.truth.coldest(self.options.store, buckets=buckets, after=after, limit=PAGE)
+            for last, row in page:
+                yield row
+            if len(page) < PAGE:
+                return
+            after = (last, page[-1][1].ref)
+        log.warning("[store:%s] the %d least recently used objects cannot leave", self.options.store, PAGES * PAGE)
+
+
+def _exactly(row: Entry, way: Evict) -> bool:
+    """Whether this row's bytes can be deleted and nothing else: by version only where there is one."""
+    stamped = row.ref.version != NULL or (row.facts is not None and bool(row.facts.stamp))
+    return way is not Evict.NONE and (way is not Evict.VERSION or stamped)
 
 
 def _exactly(row: Entry, way: Evict) -> bool:
