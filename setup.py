@@ -8,7 +8,11 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "s3shunt/__init__.py").read_text())[1]
 
-DOORS = ["guard", "access_log", "errors", "health", "virtual_host", "sigv4", "grants", "lookup", "restore", "listing", "record", "shunt", "ratelimit"]
+DOORS = [
+    "guard", "access_log", "metrics", "errors", "health", "virtual_host", "sigv4", "grants", "ratelimit", "lookup", "restore", "listing",
+    "record", "shunt",
+]  # fmt: skip
+APPS = ["proxy", "permit", "notices", "metrics"]
 JOBS = ["archive", "evict", "recall", "expire", "discard", "sweep", "scan", "audit"]
 
 setup(
@@ -63,7 +67,7 @@ setup(
             *[f"{name} = s3shunt.filters.{name}:factory" for name in DOORS],
             "ratelimit_peer = s3shunt.filters.ratelimit:peer_factory",
         ],
-        "paste.app_factory": ["proxy = s3shunt.apps.proxy:factory", "notices = s3shunt.apps.notices:factory"],
+        "paste.app_factory": [f"{name} = s3shunt.apps.{name}:factory" for name in APPS],
         "s3shunt.catalogs": [
             "memory = s3shunt.catalog.memory:MemoryCatalog",
             "sqlite = s3shunt.catalog.sql:SqlCatalog",

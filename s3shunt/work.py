@@ -4,10 +4,10 @@ A job is registered steps: read the entry, one effect, one conditional change. A
 worker that dies between any two of them leaves work to be repeated, never a lie.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import md5, sha256
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from s3shunt import config
 from s3shunt.config import option
@@ -65,6 +65,16 @@ def outage(options: JobOptions, job: Job, now: int, reason: str, share: float) -
     return Later(now + backoff(options, job.attempts, share), reason, failed=job.attempts + 3 < options.attempts)
 
 
+class Crew(Protocol):
+    """Who runs a task's jobs, as the task sees it."""
+
+    def gather(self, task: "Task", names: Sequence[str]) -> list[Job]:
+        """Further jobs of this kind by their names, those that are due and free: held and kept alive until each is settled."""
+
+    def settle(self, task: "Task", job: Job, outcome: Outcome) -> None:
+        """What came of a job that was gathered."""
+
+
 class Task:
     """One kind of job. ``needs`` names what it sees of the house; the rest is out of its reach."""
 
@@ -72,6 +82,8 @@ class Task:
     needs: ClassVar[tuple[str, ...]] = ()
     periodic: ClassVar[bool] = False
     Options: ClassVar[type[JobOptions]] = JobOptions
+    crew: Crew
+    """The runner puts itself here."""
 
     def __init__(self, options: Any, house: Any) -> None:
         self.options = options

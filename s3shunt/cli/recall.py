@@ -10,9 +10,8 @@ import click
 from s3shunt import connect
 from s3shunt.cli import say
 from s3shunt.config import ConfigError
-from s3shunt.model import Job, Recall
+from s3shunt.model import Recall
 from s3shunt.policy import recall as steps
-from s3shunt.policy.record import name
 from s3shunt.protocol.errors import SlowDown
 
 COLUMNS = ("id", "object", "state", "tier", "archive", "tape", "attempts", "due", "reason")
@@ -93,6 +92,6 @@ def retry(ini: Path, id: str, *, as_json: bool) -> None:  # noqa: A002
     if dead is not None:
         truth.revive(dead.id, now)
     elif found.active:
-        truth.enqueue(Job(kind="recall", dedupe=id, payload={"recall": id, **name(found.ref)}, due=now))
+        truth.enqueue(steps.look_now(found, now))
     answer = "it has ended" if dead is None and not found.active else "due now"
     say.document({"recall": id, "answer": answer}, as_json=as_json)

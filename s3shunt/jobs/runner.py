@@ -12,7 +12,7 @@ import random
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import entry_points
@@ -38,6 +38,8 @@ class Runner:
         self.owner = owner or f"{socket.gethostname()}:{os.getpid()}"
         self.truth = house.truth()
         self.tasks = {task.kind: task for task in tasks(house, kinds)}
+        for task in self.tasks.values():
+            task.crew = self
         self._held: dict[int, tuple[Job, Task]] = {}
         self._lock = threading.Lock()
         self._seeded = False
@@ -115,6 +117,19 @@ class Runner:
         finally:
             with self._lock:
                 self._held.pop(job.id, None)
+
+    def gather(self, task: Task, names: Sequence[str]) -> list[Job]:
+        """What a job takes along: its own kind, due and free, kept alive with the others."""
+        now = self.house.clock.now()
+        jobs = self.truth.claim_named(task.kind, names, now, now + task.options.lease, self.owner) if names else []
+        with self._lock:
+            self._held.update({job.id: (job, task) for job in jobs})
+        return jobs
+
+    def settle(self, task: Task, job: Job, outcome: Outcome) -> None:
+        with self._lock:
+            self._held.pop(job.id, None)
+        self._settle(task, job, outcome)
 
     def _failure(self, task: Task, job: Job, error: Exception) -> Outcome:
         reason = f"{type(error).__name__}: {error}"

@@ -29,16 +29,20 @@ class Refusal:
         return f"{self.door}: {self.reason}"
 
 
-APPS = frozenset({"proxy", "notices"})
+APPS = frozenset({"proxy", "permit", "notices"})
+EITHER = frozenset({"metrics"})
+"""Names of a door and of an app."""
 
 RAISING = (
-    "ratelimit_peer", "ratelimit", "virtual_host", "sigv4", "grants", "lookup", "restore", "listing", "record", "shunt", "proxy", "notices",
+    "ratelimit_peer", "ratelimit", "virtual_host", "sigv4", "grants", "lookup", "restore", "listing", "record", "shunt", "proxy",
+    "permit", "notices",
 )  # fmt: skip
-DECIDING = ("lookup", "restore", "listing", "record", "shunt", "proxy")
-KNOWING = ("restore", "record", "shunt")
+DECIDING = ("lookup", "restore", "listing", "record", "shunt", "proxy", "permit")
+KNOWING = ("restore", "record", "shunt", "permit")
 
 RULES = (
     *(Rule("errors", inner, f"what {inner} refuses becomes an answer in errors, and nowhere else", needed=True) for inner in RAISING),
+    Rule("metrics", "errors", "a refusal passes metrics only as the answer that errors made of it"),
     Rule("guard", "errors", "guard answers by itself, before anything else is read"),
     Rule("access_log", "errors", "a refusal passes access_log only as the answer that errors made of it"),
     Rule("health", "virtual_host", "a bucket's host name would turn the health path into a key"),
@@ -74,7 +78,7 @@ def _misplaced_app(doors: Sequence[str]) -> list[Refusal]:
     if not doors:
         return [Refusal("pipeline", "expected at least an app")]
     early = [Refusal(door, "expected at the end: it is where the corridor ends") for door in doors[:-1] if door in APPS]
-    return early + ([Refusal(doors[-1], "expected an app behind it: it is a door")] if doors[-1] in OURS - APPS else [])
+    return early + ([Refusal(doors[-1], "expected an app behind it: it is a door")] if doors[-1] in OURS - APPS - EITHER else [])
 
 
 def _repeated(doors: Sequence[str]) -> list[Refusal]:

@@ -12,6 +12,11 @@ from s3shunt.policy.expiry import expire_job, queue, until
 from s3shunt.policy.record import name
 
 
+def look_now(recall: Recall, now: int) -> Job:
+    """Enqueued, it moves the due date of the recall's job forward and does nothing else, however often it comes."""
+    return Job(kind="recall", dedupe=recall.id, payload={"recall": recall.id, **name(recall.ref)}, due=now)
+
+
 def overtaken(row: Entry | None, recall: Recall) -> bool:
     """Whether the object was overwritten or deleted since the recall was asked for."""
     return row is None or row.ref != recall.ref or row.generation > recall.generation or not recall.active

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from s3shunt.protocol import xml
 from s3shunt.protocol.errors import MalformedXML
 
-MAX_BYTES = 256 << 10
+MAX_BYTES = 1 << 20
 ROOTS = ("premis", "events", "event")
 
 

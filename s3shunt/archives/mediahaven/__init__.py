@@ -23,8 +23,8 @@ from s3shunt.archives.mediahaven.names import Names
 from s3shunt.archives.mediahaven.options import Options
 from s3shunt.archives.mediahaven.polling import Polling
 from s3shunt.archives.mediahaven.records import Record
-from s3shunt.model import Facts, Job, ObjectRef, Recall
-from s3shunt.ports import Archive, Copy, Progress, Shredder, Status
+from s3shunt.model import Facts, ObjectRef, Recall
+from s3shunt.ports import Archive, Batches, Copy, Notices, Progress, Shredder, Status
 from s3shunt.protocol.errors import AccessDenied, IncompleteBody, NoSuchKey, ServiceUnavailable
 from s3shunt.protocol.lengths import exactly
 
@@ -87,7 +87,10 @@ class MediaHavenArchive:
             "on_tape": self.options.copies_on_tape, "on_disk": self.options.copies_on_disk, "completed": self.options.copies_completed,
         }  # fmt: skip
         copies = safe.get(found.status, 0) if found.md5 else 0
-        return Copy(archive_id=found.id, size=found.size, checksum=f"md5:{found.md5}", copies=copies, facts=records.facts(found))
+        return Copy(
+            archive_id=found.id, size=found.size, checksum=f"md5:{found.md5}", copies=copies, facts=records.facts(found),
+            external_id=found.external_id, kind=found.type,
+        )  # fmt: skip
 
     # Giving back
 
@@ -257,9 +260,9 @@ class MediaHavenArchive:
             if old:
                 self._book.drop(name)
 
-    def hinted(self, document: bytes, recalls: Iterable[Recall]) -> list[Job]:
-        """The jobs that a webhook's document lets one look at now; for who has made sure that MediaHaven sent it. Raises MalformedXML."""
-        return hints.jobs(document, recalls, self._clock.now())
+    def noticed(self, document: bytes) -> frozenset[str]:
+        """For who has made sure that MediaHaven sent it: PREMIS, version 2 or 3."""
+        return hints.records(document)
 
     def shredder(self) -> "MediaHavenShredder":
         return MediaHavenShredder(self.options, self._link)
@@ -282,4 +285,6 @@ class MediaHavenShredder:
 
 
 _archive: type[Archive] = MediaHavenArchive
+_batches: type[Batches] = MediaHavenArchive
+_notices: type[Notices] = MediaHavenArchive
 _shredder: type[Shredder] = MediaHavenShredder

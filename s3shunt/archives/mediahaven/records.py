@@ -25,6 +25,7 @@ class Record:
     md5: str = ""
     mime: str = ""
     status: str = ""
+    type: str = ""
     external_id: str = ""
     archived: int = 0
     fragment: bool = False
@@ -58,6 +59,7 @@ def record(told: Mapping[str, Any]) -> Record:
         md5=(_text(_first(flat, "Md5", "md5")) or (fields.get("md5_viaa") or fields.get("md5") or ("",))[0]).lower(),
         mime=_text(_first(flat, "MimeType", "mimeType")),
         status=_text(_first(flat, "ArchiveStatus", "archiveStatus")).lower(),
+        type=_text(_first(flat, "Type", "type")),
         external_id=_text(external),
         archived=_milliseconds(_text(_first(flat, "ArchiveDate", "archiveDate", "LastModifiedDate", "lastModifiedDate"))),
         fragment=_first(flat, "IsFragment", "isFragment") is True,

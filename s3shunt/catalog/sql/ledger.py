@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, or_, select, update
 
 from s3shunt.catalog.sql import rows, schema
 from s3shunt.catalog.sql.database import Conflict, Database
@@ -25,7 +25,14 @@ class Ledger:
             enqueue(connection, self._database.insert, jobs)
 
     def claim(self, kinds: Sequence[str], now: int, lease: int, owner: str, limit: int = 1) -> list[Job]:
-        due = [J.kind.in_(kinds), J.state == WAITING, J.due <= now, or_(J.lease.is_(None), J.lease <= now)]
+        return self._claim([J.kind.in_(kinds)], now, lease, owner, limit)
+
+    def claim_named(self, kind: str, names: Sequence[str], now: int, lease: int, owner: str) -> list[Job]:
+        wanted = [J.kind == kind, J.dedupe.in_([rows.key_bytes(name) for name in names])]
+        return self._claim(wanted, now, lease, owner, len(names)) if names else []
+
+    def _claim(self, wanted: list[ColumnElement[bool]], now: int, lease: int, owner: str, limit: int) -> list[Job]:
+        due = [*wanted, J.state == WAITING, J.due <= now, or_(J.lease.is_(None), J.lease <= now)]
         query = select(schema.job).where(*due).order_by(J.due, J.id).limit(limit).with_for_update(skip_locked=True)
         with self._database.write() as connection:
             found = connection.execute(query).all()
@@ -72,6 +79,11 @@ class Ledger:
                 return connection.execute(update(schema.job).where(*dead).values(values)).rowcount == 1
         except Conflict:  # another one of the same name is live
             return False
+
+    def backlog(self) -> dict[tuple[str, str], tuple[int, int]]:
+        query = select(J.kind, J.state, func.count(), func.min(J.due)).group_by(J.kind, J.state)
+        with self._database.read() as connection:
+            return {(kind, state): (count, due) for kind, state, count, due in connection.execute(query)}
 
     def pending(self, limit: int = 100) -> list[tuple[int, Event]]:
         with self._database.read() as connection:

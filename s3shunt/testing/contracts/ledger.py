@@ -60,6 +60,17 @@ class LedgerContract:
         assert catalog.claim(["k"], now=50, lease=100, owner="me") == []
         assert len({job.token for job in first + second}) == 3
 
+    def test_jobs_are_claimed_by_name_when_they_are_due_and_free(self, catalog):
+        catalog.enqueue(*[Job(kind="k", dedupe=f"ü{due}\0", due=due) for due in (10, 20, 30, 99)], Job(kind="other", dedupe="ü10\0", due=1))
+        (held,) = catalog.claim(["k"], now=50, lease=100, owner="me")
+        names = ["ü30\0", "ü10\0", "ü20\0", "ü99\0", "never"]
+        named = catalog.claim_named("k", names, now=50, lease=200, owner="you")
+        assert [(job.due, job.lease, job.owner) for job in named] == [(20, 200, "you"), (30, 200, "you")]
+        assert min(job.token for job in named) > held.token
+        assert catalog.claim_named("k", names, now=50, lease=100, owner="me") == []
+        assert catalog.claim_named("k", [], now=50, lease=100, owner="me") == []
+        assert [job.due for job in catalog.claim_named("k", names, now=100, lease=300, owner="me")] == [10, 99]
+
     def test_a_lapsed_claim_passes_on_and_fences_the_first_holder(self, catalog):
         catalog.enqueue(Job(kind="k", dedupe="d"))
         (first,) = catalog.claim(["k"], now=0, lease=100, owner="me")
@@ -117,6 +128,13 @@ class LedgerContract:
         assert catalog.revive(dead.id, 5)
         assert not catalog.revive(dead.id, 5)
         assert [(found.due, found.attempts) for found in catalog.jobs(kind="k")] == [(5, 0)]
+
+    def test_the_backlog_is_counted_by_kind_and_state(self, catalog):
+        assert catalog.backlog() == {}
+        catalog.enqueue(Job(kind="k", dedupe="a", due=7), Job(kind="k", dedupe="b", due=5), Job(kind="j", dedupe="a", due=1))
+        (job,) = catalog.claim(["j"], now=1, lease=100, owner="me")
+        assert catalog.bury(job, "no such tape")
+        assert catalog.backlog() == {("k", "waiting"): (2, 5), ("j", "dead"): (1, 1)}
 
     # Events
 

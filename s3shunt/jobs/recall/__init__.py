@@ -2,8 +2,9 @@
 
 A worker that dies may be followed by any other: the request carries the recall's
 id, a landing its own name, and what is left of a landing that failed is looked
-for. All recalls that wait for one archive are looked at in one call per
-``every``. What lands with another size or checksum than the archive's is never
+for. Recalls that are due together are asked for in one call where the archive offers it. All that wait for one archive
+are looked at in one call per ``every``, at the same moments by all workers; one that a notice speaks of between two of
+them is looked at by itself. What lands with another size or checksum than the archive's is never
 readable: it is deleted and asked for again, ``attempts`` times in all.
 
     [job:recall]
@@ -20,6 +21,7 @@ from uuid import uuid4
 
 from s3shunt import config
 from s3shunt.config import option
+from s3shunt.jobs.recall.wave import Wave, turn
 from s3shunt.model import IN_PROGRESS, Entry, Job, Place, Recall, RecallState, State, Step
 from s3shunt.policy import recall as policy_of
 from s3shunt.policy.archive import renewed
@@ -47,6 +49,7 @@ class RecallJob(Task):
         super().__init__(options, house)
         self._boards: dict[str, tuple[int, dict[str, Status]]] = {}
         self._lock = threading.Lock()
+        self._wave = Wave(self, self._asked)
 
     def run(self, job: Job) -> Outcome:
         recall = self.truth.recall(str(job.payload["recall"]))
@@ -64,7 +67,7 @@ class RecallJob(Task):
             return self._ask(archive, recall)
         if row.state is State.LANDING and (row.lease or 0) > self.clock.now():
             return Later(row.lease)
-        return self._look(archive, row, recall)
+        return self._look(archive, row, recall, job.due)
 
     def _release(self, archive: Archive, recall: Recall) -> Outcome:
         if recall.request_id:
@@ -85,31 +88,37 @@ class RecallJob(Task):
         now = self.clock.now()
         if recall.due > now:
             return Later(recall.due)
-        request_id = archive.request(recall)
-        self._change(recall, partial(policy_of.asked, request_id=request_id))
-        return Later(now + self.options.every)
+        self._asked(recall, self._wave.ask(archive, recall))
+        return Later(turn(self.clock.now(), self.options.every))
 
-    def _look(self, archive: Archive, row: Entry, recall: Recall) -> Outcome:
-        now = self.clock.now()
-        status = self._status(archive, recall)
+    def _asked(self, recall: Recall, request_id: str) -> None:
+        self._change(recall, partial(policy_of.asked, request_id=request_id))
+
+    def _look(self, archive: Archive, row: Entry, recall: Recall, due: int) -> Outcome:
+        status = self._status(archive, recall, due)
         if status.progress is Progress.WAITING:
-            return Later(now + self.options.every)
+            return Later(turn(self.clock.now(), self.options.every))
         if status.progress is Progress.READY:
             return self._land(archive, row, recall)
         if status.progress is Progress.GONE:
             return self._again(recall, status.reason or "the archive does not know the request any more", wait=self.options.grace)
         return self._again(recall, status.reason or "the archive failed", retry=status.retry)
 
-    def _status(self, archive: Archive, recall: Recall) -> Status:
-        """From one call for all recalls of this archive that wait, made at most once per ``every``."""
-        request, now = recall.request_id or "", self.clock.now()
+    def _status(self, archive: Archive, recall: Recall, due: int) -> Status:
+        """From one call for all recalls of this archive that wait, made once between two turns.
+
+        A job that is due between them was moved forward by a notice: it is worth a call of its own.
+        """
+        request, now, every = recall.request_id or "", self.clock.now(), self.options.every
         with self._lock:
             at, board = self._boards.get(recall.archive, (0, {}))
-            if request not in board or now - at >= self.options.every:
-                waiting = (other for other in self.truth.recalls(limit=100_000) if other.archive == recall.archive)
+            if request not in board or now >= turn(at, every):
+                waiting = self.truth.recalls(archive=recall.archive, limit=100_000)
                 requests = sorted({request} | {other.request_id for other in waiting if other.request_id})
-                board = archive.status(requests)
-                self._boards[recall.archive] = (now, board)
+                at, board = now, archive.status(requests)
+                self._boards[recall.archive] = (at, board)
+            if at < due:
+                board |= archive.status([request])
         return board.get(request, Status(progress=Progress.GONE))
 
     def _land(self, archive: Archive, row: Entry, recall: Recall) -> Outcome:
