@@ -35,7 +35,7 @@ MACHINES = (1, 2)
 JOBS = ("archive", "evict", "recall", "expire", "discard", "sweep")
 QUICK = {
     **{f"job:{job}": {"every": "300ms", "retry": "300ms", "patience": "2s", "lease": "5s"} for job in JOBS},
-    "filter:record": {"lease": "5s"}, "filter:lookup": {"negative": "1s"}, "filter:shunt": {"retry_after": "1s"},
+    "filter:record": {"lease": "5s"}, "filter:lookup": {"negative": "1s"}, "filter:shunt": {"retry_after": "1s", "restore_days": "50"},
     "policy:films": {"evict": "at once", "after": "0s"},
 }  # fmt: skip
 """Waits that let a story end in a minute; a day is ten seconds, and everything leaves the cache at once."""
@@ -53,6 +53,7 @@ class House:
     processes: dict[str, Process] = field(default_factory=dict)
     key: dict[str, str] = field(default_factory=dict)
     notices: dict[int, str] = field(default_factory=dict)
+    _reader: dict[str, str] = field(default_factory=dict)
 
     @property
     def endpoint(self) -> str:
@@ -86,6 +87,24 @@ class House:
     def s3(self, endpoint: str = "", **settings: Any) -> Any:
         """boto3 through nginx, or at ``endpoint``."""
         return client(endpoint or self.endpoint, self.key["access_key"], self.key["secret_key"], self.certificate, **settings)
+
+    def reader(self) -> Any:
+        """boto3 through nginx with a key that may read and not restore."""
+        if not self._reader:
+            line = ("keys", "add", "vrt", "--bucket", "*", "--allow", "read list", "-c", str(self.ini()), "--json")
+            self._reader = json.loads(self.command(*line))
+        return client(self.endpoint, self._reader["access_key"], self._reader["secret_key"], self.certificate)
+
+    def make(self, bucket: str) -> None:
+        """A bucket that objects can be evicted from."""
+        self.s3().create_bucket(Bucket=bucket)
+        if self.parts["store"].settings["evict"] == "version":
+            self.s3().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+    def ready(self, machine: int) -> dict[str, Any]:
+        """What a proxy says of itself."""
+        found: dict[str, Any] = json.loads(machines.asked(f"{self.parts[f'serve-{machine}'].endpoint}/-/ready")[1] or "{}")
+        return found
 
     def behind(self) -> Any:
         """boto3 on the store itself, past all doors."""
@@ -145,7 +164,7 @@ def client(endpoint: str, access_key: str, secret_key: str, certificate: str, **
     given = {"retries": {"max_attempts": 4, "mode": "standard"}, "connect_timeout": 5, "read_timeout": 60, "max_pool_connections": 60}
     return boto3.client(
         "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=access_key, aws_secret_access_key=secret_key,
-        verify=certificate, config=Config(**{**given, **settings}, s3={"addressing_style": "path"}),
+        verify=certificate, config=Config(**{**given, **settings}, signature_version="s3v4", s3={"addressing_style": "path"}),
     )  # fmt: skip
 
 
@@ -170,6 +189,7 @@ def house(source: Path, kind: str, *, arrival: str = "s3", more: More | None = N
         if kept():
             print(f"{made.endpoint} ini {made.ini()} logs {made.logs}")
         else:
+            made.inside.truth().close()  # type: ignore[attr-defined]
             for process in reversed(made.processes.values()):
                 process.kill()
             shutil.rmtree(home, ignore_errors=True)
