@@ -1,7 +1,8 @@
 """``s3shunt check``: what an ini means, before anything runs on it."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import click
 
@@ -36,7 +37,7 @@ def check(ini: Path, *, probe: bool, sample: bool, reference: bool, as_json: boo
         answers = _probe(connect.House(found))
         for line in answers:
             _show(line, as_json=as_json)
-        if any(line["answer"] != "ok" for line in answers):
+        if any(line.get("answer", "ok") != "ok" for line in answers):
             raise SystemExit(1)
 
 
@@ -82,7 +83,8 @@ def _remarks(ini: Ini) -> list[dict[str, Any]]:
 def _probe(house: connect.House) -> list[dict[str, Any]]:
     makers = {"catalog": house.truth, "keys": house.keys, "store": house.store, "archive": house.archive}
     named = [(kind, name) for kind in makers for name in house.ini.names(kind)]
-    return [{"probe": f"{kind}:{name}", "answer": _asked(kind, makers[kind], name)} for kind, name in named]
+    answers = [{"probe": f"{kind}:{name}", "answer": _asked(kind, makers[kind], name)} for kind, name in named]
+    return [line for answer in answers for line in (answer, *_mannered(house, answer))]
 
 
 def _asked(kind: str, make: Any, name: str) -> str:
@@ -100,6 +102,46 @@ def _asked(kind: str, make: Any, name: str) -> str:
     except (S3Error, ConfigError, OSError) as error:
         return f"{type(error).__name__}: {error}"
     return "ok"
+
+
+def _mannered(house: connect.House, answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A store that clients reach, asked on scratch objects how it takes keys: what the ini has to say of that, and does not."""
+    kind, _, name = answer["probe"].partition(":")
+    if kind != "store" or answer["answer"] != "ok" or name not in _reached(house.ini):
+        return
+    store = house.store(name)
+    if not isinstance(store, Mannered):
+        return
+    try:
+        found = store.manners()
+    except S3Error as error:
+        yield {"remark": f"[store:{name}] could not be asked how it takes keys: {error}"}
+        return
+    if found.keys == "paths" and not store.paths:
+        yield {"probe": answer["probe"], "answer": f"a//b is a/b to it, or /a/b is: set [store:{name}] keys = paths"}
+    if found.order == "directory" and "bytes" in _orders(house.ini):
+        yield {"probe": answer["probe"], "answer": "it lists a/b before a-b: set [filter:listing] order = directory"}
+    if found.hides:
+        yield {"remark": f"[store:{name}] hides a/b from its listings where there is a: such keys are not found by scan."}
+
+
+@runtime_checkable
+class Mannered(Protocol):
+    """A store that can be asked how it takes keys."""
+
+    paths: bool
+
+    def manners(self) -> Any: ...
+
+
+def _reached(ini: Ini) -> set[str]:
+    """The stores that the apps forward to."""
+    return {getattr(section.values, "store", "") for section in walk.sections(ini) if section.kind == "app"}
+
+
+def _orders(ini: Ini) -> set[str]:
+    """How the listing doors take their store to list."""
+    return {getattr(section.values, "order", "") for section in walk.sections(ini) if section.kind == "filter"}
 
 
 def _show(line: dict[str, Any], *, as_json: bool) -> None:

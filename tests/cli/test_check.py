@@ -10,6 +10,9 @@ from s3shunt import config
 from s3shunt.cli import check, sample, walk
 from s3shunt.cli.main import cli
 from s3shunt.config import Ini, option
+from s3shunt.protocol.errors import AccessDenied
+from s3shunt.stores.s3 import S3Store
+from s3shunt.stores.s3.probe import Manners
 
 
 def run(*words):
@@ -89,3 +92,43 @@ def test_a_sample_of_a_sample_is_the_sample(site):
     site.ini.write_text(once)
     assert sample.expand(once, Ini(site.ini, {})) == once
     assert run(site.ini).exit_code == 0
+
+
+DOORS = ("errors", "virtual_host", "sigv4", "grants", "lookup", "listing")
+FORWARDED = (
+    "[DEFAULT]\n[pipeline:main]\npipeline = errors virtual_host sigv4 grants lookup listing proxy\n"
+    + "".join(f"[filter:{door}]\nuse = egg:s3shunt#{door}\n" for door in DOORS)
+    + "{order}\n[app:proxy]\nuse = egg:s3shunt#proxy\n[catalog:main]\nurl = memory://\n[keys:main]\nurl = file:///nowhere\n"
+    + "[store:main]\nurl = s3+http://127.0.0.1:9\ncredentials = {credentials}\n{keys}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("manners", "said", "failed"),
+    [
+        (Manners(), "", False),
+        (Manners(order="directory"), "set [filter:listing] order = directory", True),
+        (Manners(keys="paths"), "set [store:main] keys = paths", True),
+        (Manners(hides=True), "hides a/b from its listings", False),
+        (AccessDenied(), "could not be asked how it takes keys", False),
+    ],
+)
+def test_a_probe_says_what_the_ini_has_to_say_of_its_store(tmp_path, monkeypatch, manners, said, failed):
+    def asked(_):
+        if isinstance(manners, AccessDenied):
+            raise manners
+        return manners
+
+    credentials, path = tmp_path / "c", tmp_path / "site.ini"
+    credentials.write_text('{"": {"access_key": "a", "secret_key": "b"}}')
+    credentials.chmod(0o600)
+    monkeypatch.setattr(S3Store, "head", lambda *_: None)
+    monkeypatch.setattr(S3Store, "manners", asked)
+    path.write_text(FORWARDED.format(order="", keys="", credentials=credentials))
+    done = run(path, "--probe", "--json")
+    answers = [line for line in map(json.loads, done.stdout.splitlines()) if line.get("probe") == "store:main"]
+    assert (len(answers) > 1) is failed
+    assert said in done.stdout
+    path.write_text(FORWARDED.format(order="order = directory", keys="keys = paths", credentials=credentials))
+    answers = [line["answer"] for line in map(json.loads, run(path, "--probe", "--json").stdout.splitlines()) if "answer" in line]
+    assert all("set [" not in answer for answer in answers)

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from s3shunt.model import Facts, ObjectRef, State
 from s3shunt.ports import Evict
 from s3shunt.stores.s3 import Options, S3Store, upload
+from s3shunt.stores.s3.probe import Manners
 from s3shunt.testing.clock import HandClock
 from s3shunt.testing.contracts.store import StoreContract, VersionedStoreContract
 from s3shunt.testing.services import minio
@@ -81,6 +82,11 @@ def test_a_large_object_lands_in_parts_and_tells_their_sizes(shared, monkeypatch
     assert facts.parts == (5 << 20, 5 << 20, 2 << 20)
     assert facts.metadata == {"a": "b"}
     assert b"".join(shared.read(ref)) == body
+
+
+def test_the_probe_says_what_its_ini_needs(shared):
+    assert shared.manners() == Manners(order="bytes", keys="paths", hides=True)
+    assert [name["Name"] for name in shared._client(ObjectRef()).list_buckets()["Buckets"] if "probe" in name["Name"]] == []
 
 
 # Behind a proxy

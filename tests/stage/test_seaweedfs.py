@@ -9,6 +9,7 @@ import pytest
 from s3shunt.model import Facts, ObjectRef
 from s3shunt.ports import Evict
 from s3shunt.stores.s3 import Options, S3Store, upload
+from s3shunt.stores.s3.probe import Manners
 from s3shunt.testing.clock import HandClock
 from s3shunt.testing.contracts.store import StoreContract, VersionedStoreContract
 from s3shunt.testing.services.seaweedfs import seaweedfs
@@ -62,6 +63,10 @@ def test_its_conditional_delete_is_atomic(shared):
     assert shared.evict is Evict.IF_MATCH
     assert shared.probe(new_bucket(shared)) is Evict.IF_MATCH
     assert shared.probe(new_bucket(shared, versioned=True)) is Evict.VERSION
+
+
+def test_the_probe_says_what_its_ini_needs(shared):
+    assert shared.manners() == Manners(order="directory", keys="paths")
 
 
 def test_a_large_object_lands_in_parts_and_tells_their_sizes(shared, monkeypatch):

@@ -31,6 +31,7 @@ from s3shunt.protocol.errors import (
 )
 from s3shunt.stores.s3 import download, probe, upload
 from s3shunt.stores.s3 import facts as told
+from s3shunt.stores.s3.probe import Manners
 from s3shunt.stores.s3.session import Credentials, client, translated
 
 USAGE_KEPT = 300_000
@@ -59,6 +60,7 @@ class Options:
     )  # fmt: skip
     swift: str | None = option(config.url, "", help="URL of Swift's own API, for evict = swift.")
     capacity: int | None = option(config.size, "", help="How many bytes the store takes for full; for eviction by watermark.")
+    reserve: int | None = option(config.size, "", help="How many bytes recalled copies may take here; empty: any number.")
     acl: bool = option(config.flag, "yes", help="Whether facts include the ACL.")
     connect_timeout: int = option(config.duration, "5s", help="How long a connection may take.")
     read_timeout: int = option(config.duration, "60s", help="How long the store may be silent.")
@@ -195,6 +197,11 @@ class S3Store:
         if self._perhaps(lambda: self._client(at).get_bucket_versioning(Bucket=bucket)).get("Status") == "Enabled":
             return Evict.VERSION
         return self.evict if self.evict is not Evict.VERSION else Evict.NONE
+
+    def manners(self) -> Manners:
+        """How it takes keys, found out on scratch objects; AccessDenied where no bucket may be made for them."""
+        with translated():
+            return probe.manners(self._made(self._keys.all()[0]))
 
     def delete_exact(self, ref: ObjectRef, fingerprint: Fingerprint) -> None:
         if ref.version not in (None, NULL, fingerprint.stamp):
