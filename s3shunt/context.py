@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from s3shunt.model import Entry, Identity, ObjectRef
 from s3shunt.protocol.operations import Operation
@@ -23,7 +24,7 @@ class Decision:
 
 @dataclass(slots=True)
 class Context:
-    """Which door leaves what."""
+    """Which door leaves what. Nothing here holds the request: a request ends when its answer does, not when garbage is collected."""
 
     request_id: str = ""  # errors
     started: float = 0.0  # access_log, monotonic seconds
@@ -32,9 +33,8 @@ class Context:
     plain: bool = False  # lookup: no entry can concern this bucket
     looked_up: bool = False  # lookup: ``entry`` may be believed
     entry: Entry | None = None  # lookup
-    again: Callable[[], Entry | None] | None = None  # lookup: read the truth past every cache
-    discover: Callable[[], Entry | None] | None = None  # lookup: ask the archives by name for what nobody knows
-    restore: Callable[[int, str], int] | None = None  # restore: start one (days, tier), as RestoreObject would
+    discover: Callable[[Any], Entry | None] | None = None  # lookup: ask the archives by name for what nobody knows (request)
+    restore: Callable[[Any, int, str], int] | None = None  # restore: start one (request, days, tier), as RestoreObject would
     document: bytes | None = None  # the body of a DOCUMENT or TARGETS operation, verified and kept by who read it first
     error_code: str = ""  # errors, for the log
     upstream_status: int = 0  # proxy

@@ -7,7 +7,7 @@ in the environ under one key.
 """
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from io import BytesIO
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -63,35 +63,50 @@ class Fields(MutableMapping[str, str]):
         self.environ = environ
 
     def __getitem__(self, name: str) -> str:
-        return self.environ[_variable(name)]  # type: ignore[no-any-return]
+        return self.environ[_VARIABLES[name]]  # type: ignore[no-any-return]
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self.environ.get(_variable(name), default)
+        return self.environ.get(_VARIABLES[name], default)
 
     def __contains__(self, name: object) -> bool:
-        return _variable(name) in self.environ  # type: ignore[arg-type]
+        return _VARIABLES[name] in self.environ  # type: ignore[index]
 
     def __setitem__(self, name: str, value: str) -> None:
-        self.environ[_variable(name)] = value
+        self.environ[_VARIABLES[name]] = value
 
     def __delitem__(self, name: str) -> None:
-        del self.environ[_variable(name)]
+        del self.environ[_VARIABLES[name]]
 
     def __iter__(self) -> Iterator[str]:
-        return iter([name for variable in self.environ if (name := header_name(variable))])
+        return iter([name for variable in self.environ if (name := _NAMES[variable])])
 
     def __len__(self) -> int:
         return len(list(iter(self)))
 
     def by_name(self) -> dict[str, str]:
         """All of them, once and for good."""
-        return {name: value for variable, value in self.environ.items() if (name := header_name(variable))}
+        return {name: value for variable, value in self.environ.items() if (name := _NAMES[variable])}
 
     def items(self) -> Any:
         return self.by_name().items()
 
 
-@lru_cache(maxsize=4096)
+class _Known(dict[str, str]):
+    """A memory of names: what is not in it is worked out, and remembered while there is room."""
+
+    MOST = 4096
+
+    def __init__(self, work_out: Callable[[str], str]) -> None:
+        super().__init__()
+        self.work_out = work_out
+
+    def __missing__(self, name: str) -> str:
+        found = self.work_out(name)
+        if len(self) < self.MOST:
+            self[name] = found
+        return found
+
+
 def header_name(variable: str) -> str:
     """A header's lower-case name from its CGI variable; empty for what is no header."""
     if variable in ("CONTENT_TYPE", "CONTENT_LENGTH"):
@@ -99,10 +114,12 @@ def header_name(variable: str) -> str:
     return variable[5:].replace("_", "-").lower() if variable.startswith("HTTP_") else ""
 
 
-@lru_cache(maxsize=4096)
 def _variable(name: str) -> str:
     variable = name.replace("-", "_").upper()
     return variable if variable in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{variable}"
+
+
+_NAMES, _VARIABLES, _LOWER = _Known(header_name), _Known(_variable), _Known(str.lower)
 
 
 class Response(webob.Response):
@@ -117,24 +134,27 @@ class Response(webob.Response):
         self._status, self._headerlist, self._app_iter = status, headerlist, app_iter
         self._headers, self.conditional_response = None, False
 
+    @property
+    def status_int(self) -> int:
+        return int(self._status[:3])
+
     def field(self, name: str) -> str | None:
         """The value of a header, by its name in lower case; of several the last, as ``headers`` has it."""
         found = None
         for spelled, value in self._headerlist:
-            if spelled.lower() == name:
+            if _LOWER[spelled] == name:
                 found = value
         return found
 
     def by_name(self) -> dict[str, str]:
         """The headers as they are now, by their names in lower case; of several the last."""
-        return {name.lower(): value for name, value in self._headerlist}
+        return {_LOWER[name]: value for name, value in self._headerlist}
 
     def say(self, *fields: tuple[str, str | None]) -> None:
         """Set headers in place of any of their names; None takes one away."""
-        names = {name.lower() for name, _ in fields}
-        if not names.isdisjoint([name.lower() for name, _ in self._headerlist]):
-            self._headerlist[:] = [field for field in self._headerlist if field[0].lower() not in names]
-        self._headerlist += [(name, value) for name, value in fields if value is not None]
+        names = [_LOWER[name] for name, _ in fields]
+        kept = [field for field in self._headerlist if _LOWER[field[0]] not in names]
+        self._headerlist[:] = [*kept, *[field for field in fields if field[1] is not None]]
 
     @property
     def app_iter(self) -> Any:
@@ -160,12 +180,16 @@ class Request(webob.BaseRequest):
     never from ``PATH_INFO``.
     """
 
-    def __init__(self, environ: dict[str, Any]) -> None:
-        super().__init__(environ)
-        self.__dict__["context"] = Context()
-        environ[KEY] = self
-
     context: Context
+
+    def __init__(self, environ: dict[str, Any]) -> None:  # BaseRequest's own asks about things that are never given here
+        self.environ = environ
+        self.context = Context()
+
+    @FoundOnce
+    def method(self) -> str:
+        """As it was signed: no filter in between makes another request of this one."""
+        return self.environ["REQUEST_METHOD"]  # type: ignore[no-any-return]
 
     @FoundOnce
     def target(self) -> str:
@@ -464,6 +488,7 @@ class Foreign:
             started[:] = [(status, headers)]
             return written.append
 
+        request.environ[KEY] = request
         body = self.app(request.environ, start_response)
         if written or not started:
             body = Begun(body, written)

@@ -301,7 +301,18 @@ def test_an_application_accepts_attributes_and_unknown_methods():
     app.logger = "as Swift sets them"
     made = environ("TEST", "/")
     assert call(app, made).status == 200
-    assert isinstance(made[KEY], Request)
+
+
+def test_a_request_goes_with_its_environ_where_a_foreign_filter_stands_in_between():
+    made, seen = environ("GET", "/films/a"), []
+
+    def foreign(given, start):
+        seen.append(given[KEY])
+        return Application(Origin())(given, start)
+
+    call(Application(handler_of(foreign)), made)
+    assert [type(each) for each in seen] == [Request]
+    assert seen[0].environ is made
 
 
 class Unwilling:

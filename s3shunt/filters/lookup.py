@@ -39,6 +39,8 @@ from s3shunt.connect import House
 from s3shunt.model import Entry, Identity, ObjectRef, State
 from s3shunt.policy import archive
 from s3shunt.policy.adopt import adopted, candidates
+from s3shunt.policy.claims import same_key
+from s3shunt.policy.placement import known_id
 from s3shunt.policy.record import matches
 from s3shunt.ports import Copy
 from s3shunt.protocol.errors import S3Error, ServiceUnavailable, SlowDown
@@ -78,8 +80,7 @@ class Lookup:
         if context.plain or request.operation.archived is Archived.FORWARD or not ref.key:
             context.looked_up = context.plain
             return self.forward(request)
-        context.again = lambda: green.offload(self.catalog.find_truth, ref)
-        context.discover = lambda: self._discover(request)
+        context.discover = self._discover
         if not self._look(request):
             return self._without(request)
         response = self.forward(request)
@@ -256,7 +257,8 @@ class _Finder:
             copy = self._copy(policy.archive, ref)
             if copy is None or self._known(ref, policy.archive, copy) or self._doomed(policy.archive, copy.archive_id):
                 continue
-            step = adopted(ref, copy, policy, self.options.store, self.house.clock.now())
+            found = self._external_id(ref, copy)
+            step = adopted(ref, copy, policy, self.options.store, self.house.clock.now(), external_id=found)
             self.catalog.commit(step)
             return self.catalog.find_truth(ref)
         return None
@@ -264,6 +266,12 @@ class _Finder:
     def _known(self, ref: ObjectRef, name: str, copy: Copy) -> bool:
         """Whether it is that of a version which is known, and hidden: not every store keeps a marker of what it has not got."""
         return archive.use(self.catalog.history(ref), name, copy.archive_id) is archive.Use.KEPT
+
+    def _external_id(self, ref: ObjectRef, copy: Copy) -> str | None:
+        """One that is another object's stays another's."""
+        found = known_id(self.house.policies, ref, copy.facts) or copy.external_id or None
+        holder = self.house.truth(self.options.catalog).holder(ref.account, found) if found else None
+        return found if holder is None or same_key(holder, ref) else None
 
     def _copy(self, name: str, ref: ObjectRef) -> Copy | None:
         """An archive that does not answer knows nothing for now: reads go by what is known here."""

@@ -31,7 +31,6 @@ Section::
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from s3shunt import config, green
 from s3shunt.config import option
@@ -76,7 +75,7 @@ class Restore:
             return self._post(request)
         if name not in ("GetObject", "HeadObject"):
             return self.forward(request)
-        context.restore = partial(self._restore, request)
+        context.restore = self._restore
         if name == "HeadObject" and (answered := self._head(request)) is not None:
             return answered
         response = self.forward(request)
@@ -162,7 +161,7 @@ class Restore:
         if response.status_int != 404:
             raise ServiceUnavailable(retry_after=5)
         discover = request.context.discover
-        found = discover() if discover is not None and "x-amz-delete-marker" not in response.headers else None
+        found = discover(request) if discover is not None and "x-amz-delete-marker" not in response.headers else None
         if found is None:
             raise NoSuchVersion(VersionId=request.ref.version) if request.ref.version else NoSuchKey(Key=request.ref.key)
         return found

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 READY = b"+"
+GARBAGE = 20_000
+"""Objects more than were freed, before the collector looks for circles among them."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,7 @@ def work(path: Path, tasks: Sequence[Task], parent: Parent | None = None) -> Non
     signals = Signals()
     house = connect.house(path)
     serving = [_serving(path, task, shared=parent is not None) for task in tasks]
-    gc.collect()
-    gc.freeze()
+    _calm_collector()
     if parent is not None:
         signals.end_with(parent.alive)
         os.write(parent.ready, READY)
@@ -60,6 +61,13 @@ def work(path: Path, tasks: Sequence[Task], parent: Parent | None = None) -> Non
     house.draining = True
     log.info("draining")
     _drain(serving)
+
+
+def _calm_collector() -> None:
+    """What was loaded stays for good and is not looked through again. A request leaves no garbage that needs looking for."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE, 20, 50)
 
 
 class Serving:

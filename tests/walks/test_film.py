@@ -1,10 +1,12 @@
 """The straight line: a film goes to tape and comes back, through the whole pipeline."""
 
+import gc
 import re
 
 import pytest
 
 from s3shunt.model import ObjectRef
+from s3shunt.wsgi import Request
 
 FILM = b"frames" * 50_000
 LEGAL = re.compile(r'ongoing-request="true"|ongoing-request="false", expiry-date="\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"')
@@ -139,3 +141,20 @@ def test_a_landed_copy_with_other_bytes_than_were_verified_is_never_served(house
     assert house.get("/films/a").code == "InvalidObjectState"
     house.work()
     assert house.get("/films/a").body == FILM
+
+
+def test_a_request_ends_with_its_answer_and_waits_for_no_garbage_collector(house):
+    house.archive("/films/tape", FILM)
+    gc.collect()
+    gc.disable()
+    before = requests()
+    try:
+        house.put("/films/a", FILM)
+        assert (house.get("/films/a").status, house.head("/films/tape").status, house.get("/films/none").status) == (200, 200, 404)
+        assert requests() == before
+    finally:
+        gc.enable()
+
+
+def requests():
+    return sum(isinstance(each, Request) for each in gc.get_objects())

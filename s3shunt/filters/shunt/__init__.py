@@ -96,7 +96,7 @@ class Shunt:
             raise _refusal(request, verdict)
         if not verdict.ongoing:
             with suppress(RestoreAlreadyInProgress):  # somebody else was faster, which is as good
-                request.context.restore(self.options.restore_days, self.options.restore_tier)  # type: ignore[misc]
+                request.context.restore(request, self.options.restore_days, self.options.restore_tier)  # type: ignore[misc]
         if self.options.archived_get == "restore":
             raise _refusal(request, verdict)
         return self._busy(request, entry)
