@@ -143,6 +143,18 @@ def test_an_object_may_be_known_by_its_external_id(haven):
     assert archive.find(ref=ObjectRef("films", "/")) is None
 
 
+@pytest.mark.parametrize("search", ["name", "external_id"])
+def test_of_two_accounts_with_one_bucket_and_key_each_finds_its_own(haven, search):
+    archive = haven.open(search=search, account_field="s3_domain")
+    ours = haven.put("a", external_id="a", domain="vrt")
+    assert archive.find(ref=ObjectRef("films", "a", account="vrt")).archive_id == ours
+    assert archive.find(ref=ObjectRef("films", "a", account="een")) is None
+    theirs = haven.put("a", external_id="a", domain="een")
+    assert archive.find(ref=ObjectRef("films", "a", account="een")).archive_id == theirs
+    assert archive.find(ref=ObjectRef("films", "a", account="vrt")).archive_id == ours
+    assert archive.find(ref=ObjectRef("films", "a", account="v")) is None
+
+
 def test_the_pattern_of_external_ids_is_the_operators(second):
     record = second.put("whatever", external_id="qs1234")
     archive = second.open(search="external_id", external_id="([a-z0-9]+)_.*")

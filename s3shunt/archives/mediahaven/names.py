@@ -34,10 +34,11 @@ class Names:
         return found if found is not None and found.id else None
 
     def by_ref(self, ref: ObjectRef) -> list[Record]:
+        own = {self._options.account_field: ref.account} if self._options.account_field and ref.account else {}
         if self._options.search == "name":
-            return self._found({self._options.bucket_field: ref.bucket, self._options.key_field: ref.key})
+            return self._found({self._options.bucket_field: ref.bucket, self._options.key_field: ref.key, **own})
         match = self._pattern.fullmatch(ref.key)
-        return self._found({self._options.external_id_field: match[1]}) if match and match[1] else []
+        return self._found({self._options.external_id_field: match[1], **own}) if match and match[1] else []
 
     def by_tag(self, tag: str) -> list[Record]:
         return self._found({self._options.tag_field: tag}) if self._options.tag_field else []
@@ -68,6 +69,7 @@ class Names:
 
     def _says(self, hit: Record, fields: Mapping[str, str]) -> bool | None:
         external: Any = fields.get(self._options.external_id_field)
-        if external is not None and hit.external_id:
-            return hit.external_id == external
-        return hit.says(fields)
+        if external is None or not hit.external_id:
+            return hit.says(fields)
+        rest = {name: value for name, value in fields.items() if name != self._options.external_id_field}
+        return hit.external_id == external and hit.says(rest)

@@ -30,6 +30,10 @@ class Options:
     )
     bucket_field: str = option(config.word, "s3_bucket", help="The dynamic field that holds an object's bucket.")
     key_field: str = option(config.word, "s3_object_key", help="The dynamic field that holds an object's key.")
+    account_field: str | None = option(
+        config.word, "",
+        help="The dynamic field that holds the account of an object's bucket, where names are per account; empty: all are one account's.",
+    )  # fmt: skip
     tag_field: str | None = option(
         config.word, "",
         help="A dynamic field in which the site's ingest keeps the tag of our copy; empty: none.",
