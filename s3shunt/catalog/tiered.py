@@ -37,6 +37,7 @@ class TieredCatalog:
         self._truth = truth
         self._index = index
         self._clock = house.clock
+        self._counts = house.tally.counts
         self.recent = Recent(CAPACITY)
         self._open = False  # the index may be read: the link stands, and no publish row was open behind it
         self._closed = False
@@ -51,6 +52,7 @@ class TieredCatalog:
         asked, now = name(ref), self._clock.monotonic()
         found = self.recent.look(asked, now)
         if not isinstance(found, Unknown):
+            self._counts["lookup", "memory"] += 1
             return found
         self._follow()
         ticket = self.recent.begin(asked, now)
@@ -64,6 +66,7 @@ class TieredCatalog:
         return entry
 
     def find_truth(self, ref: ObjectRef) -> Entry | None:
+        self._counts["lookup", "database"] += 1
         return green.offload(self._truth.find, ref)
 
     def _read(self, ref: ObjectRef) -> Entry | None:
@@ -71,6 +74,7 @@ class TieredCatalog:
             return self.find_truth(ref)
         found = self._index.get(ref)
         if isinstance(found, Hit):
+            self._counts["lookup", "index"] += 1
             return found.entry
         entry = self.find_truth(ref)
         if found.ticket:

@@ -15,6 +15,7 @@ from s3shunt.catalog.redis import RedisIndex
 from s3shunt.catalog.sql import SqlCatalog
 from s3shunt.catalog.tiered import TieredCatalog
 from s3shunt.model import Bucket, ObjectRef, State, Step, Swap
+from s3shunt.policy.tally import Tally
 from s3shunt.ports import Hit, Miss
 from s3shunt.protocol.errors import ServiceUnavailable
 from s3shunt.testing.clock import HandClock
@@ -78,7 +79,7 @@ class Index:
 
 @pytest.fixture
 def house():
-    return SimpleNamespace(clock=HandClock())
+    return SimpleNamespace(clock=HandClock(), tally=Tally())
 
 
 @pytest.fixture
@@ -281,7 +282,7 @@ needs_redis = pytest.mark.skipif(not service.installed(), reason="redis-server i
 @contextmanager
 def proxies(tmp_path, url, count=2):
     """Several processes' views of one catalog, in this one."""
-    house = SimpleNamespace(clock=clock.wall, state=tmp_path)
+    house = SimpleNamespace(clock=clock.wall, state=tmp_path, tally=Tally())
     truths = [SqlCatalog(SqlCatalog.Options(url=f"sqlite:///{tmp_path}/catalog.db", index=url), house) for _ in range(count)]
     truths[0].upgrade()
     tiers = [TieredCatalog(truth, RedisIndex(RedisIndex.Options(url=url), house), house) for truth in truths]
@@ -363,13 +364,14 @@ def test_in_a_hub_nothing_blocks_and_memory_serves(tmp_path, host):
             {host}
             from pathlib import Path
             from types import SimpleNamespace
+            from s3shunt.policy.tally import Tally
             from s3shunt import clock, green
             import eventlet, time
             from s3shunt.catalog.redis import RedisIndex
             from s3shunt.catalog.sql import SqlCatalog
             from s3shunt.catalog.tiered import TieredCatalog
             from s3shunt.model import Entry, ObjectRef, Step, Swap
-            house = SimpleNamespace(clock=clock.wall, state=Path({str(tmp_path)!r}))
+            house = SimpleNamespace(clock=clock.wall, state=Path({str(tmp_path)!r}), tally=Tally())
             truth = SqlCatalog(SqlCatalog.Options(url="sqlite:///{tmp_path}/catalog.db", index={running.url!r}), house)
             truth.upgrade()
             catalog = TieredCatalog(truth, RedisIndex(RedisIndex.Options(url={running.url!r}), house), house)
