@@ -21,12 +21,12 @@ It never redirects and never says 410: either would end the webhook for good.
 
 It ends a pipeline of its own, on a listener of its own, behind ``errors``; every path is the same to it.
 
-    [pipeline:notices]
+    [pipeline:webhook]
     pipeline = access_log errors notices
 
     [listen:notices]
     address = 127.0.0.1:8090
-    app = notices
+    app = webhook
 
     [app:notices]
     use = egg:s3shunt#notices

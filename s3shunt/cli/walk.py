@@ -156,6 +156,7 @@ def _door(ini: Ini, kind: str, name: str) -> Door:
 def judge(ini: Ini) -> None:
     """Raise ConfigError for an order that cannot work, a name that leads nowhere, or bytes that could be lost."""
     _defaults(ini)
+    _ambiguous(ini)
     every = list(sections(ini))
     walks = pipelines(ini)
     for name, doors in walks.items():
@@ -171,6 +172,13 @@ def _defaults(ini: Ini) -> None:
     if ini.foreign_defaults and all(ini.section("app", name).get("use", "").startswith("egg:s3shunt#") for name in ini.names("app")):
         name, value = next(iter(ini.foreign_defaults.items()))
         raise ConfigError(f"[DEFAULT] {name} = {value}: expected only state and day here")
+
+
+def _ambiguous(ini: Ini) -> None:
+    """PasteDeploy looks for pipelines and apps under one name."""
+    for name in ini.names("pipeline"):
+        if name in (*ini.names("app"), *ini.names("composite")):
+            raise ConfigError(f"[pipeline:{name}] and [app:{name}]: expected another name for one of them")
 
 
 REFERENCES = {"catalog": "catalog", "keys": "keys", "store": "store", "archive": "archive", "landing": "store", "delivery": "store"}

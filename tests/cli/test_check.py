@@ -41,6 +41,13 @@ def test_a_secret_is_not_shown():
     assert shown == {"pin": "(hidden)", "name": "me"}
 
 
+def test_a_pipeline_and_an_app_of_one_name_could_not_be_told_apart(site):
+    site.ini.write_text(site.ini.read_text() + "[app:main]\nuse = egg:s3shunt#proxy\n")
+    done = run(site.ini)
+    assert done.exit_code != 0
+    assert "[pipeline:main] and [app:main]: expected another name" in str(done.exception or done.output)
+
+
 def test_a_probe_says_what_answers(site):
     lines = [json.loads(line) for line in run(site.ini, "--probe", "--json").stdout.splitlines()]
     assert {line["probe"]: line["answer"] for line in lines if "probe" in line} == {

@@ -73,6 +73,11 @@ class House:
         """What the processes share, seen from the test."""
         return connect.House(Ini(self.ini(), {}))
 
+    def leave(self) -> None:
+        """Let go of the database."""
+        if "inside" in vars(self):
+            self.inside.truth().close()  # type: ignore[attr-defined]
+
     def stop(self, name: str) -> None:
         self.processes[name].stop()
 
@@ -189,7 +194,7 @@ def house(source: Path, kind: str, *, arrival: str = "s3", more: More | None = N
         if kept():
             print(f"{made.endpoint} ini {made.ini()} logs {made.logs}")
         else:
-            made.inside.truth().close()  # type: ignore[attr-defined]
+            made.leave()
             for process in reversed(made.processes.values()):
                 process.kill()
             shutil.rmtree(home, ignore_errors=True)
@@ -240,10 +245,10 @@ def _write(made: House, source: Path, machine: int, arrival: str, more: list[Mor
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(source)
     given = {"DEFAULT": dict(parser.defaults()), **{name: dict(parser._sections[name]) for name in parser.sections()}}  # type: ignore[attr-defined]
+    for title in (one for one in given if one.startswith("listen:")):
+        given[title]["address"] = made.notices[machine] if title == "listen:notices" else f"127.0.0.1:{free_port()}"
     for over in [_addresses(made, machine, arrival), *more]:
         for title, options in over.items():
-            if title.endswith(":notices") and title not in given:
-                continue
             merged = {**given.get(title, {}), **options}
             given[title] = {name: value for name, value in merged.items() if value is not None}
     made.ini(machine).write_text(ini.text(given, {}))
@@ -258,7 +263,6 @@ def _addresses(made: House, machine: int, arrival: str) -> dict[str, dict[str, s
     return {
         "DEFAULT": {"state": f"{home}/state-{machine}", "day": "10s"},
         "listen:main": {"address": parts[f"serve-{machine}"].endpoint.removeprefix("http://"), "workers": "1", "parent": "no"},
-        "listen:notices": {"address": made.notices[machine]},
         "app:notices": {"secret_file": f"{home}/notices.secret"},
         "filter:virtual_host": {"trusted": "127.0.0.1"},
         "filter:listing": {"order": store.order},
