@@ -18,8 +18,10 @@ from uuid import uuid4
 
 from s3shunt import config
 from s3shunt.config import option
-from s3shunt.model import Entry, Job, ObjectRef, Policy, State, Step
+from s3shunt.model import Entry, Facts, Job, ObjectRef, Policy, State, Step
 from s3shunt.policy import archive as policy_of
+from s3shunt.policy.claims import same_key
+from s3shunt.policy.placement import known_id
 from s3shunt.policy.record import ARCHIVE_CLASSES, ref_of
 from s3shunt.ports import Copy
 from s3shunt.protocol.errors import BadDigest, S3Error, ServiceUnavailable, SlowDown
@@ -53,10 +55,16 @@ class ArchiveJob(Task):
         if reason := policy_of.unarchivable(seen, policy, asked=asked):
             return self._on(policy_of.refused(row, reason))
         token = uuid4().hex
-        step = policy_of.pin(row, ref, seen, policy, self.hold(token))
+        step = policy_of.pin(row, ref, seen, policy, self.hold(token), external_id=self._external_id(ref, seen))
         if step is None or not self.catalog.commit(step):
             return Later(self.clock.now() + 1000)
         return self._pinned(job, ref, policy, token)
+
+    def _external_id(self, ref: ObjectRef, seen: Facts) -> str | None:
+        """Of an object that came by nobody's door; an id that is another's stays another's."""
+        found = known_id(self.house.policies, ref, seen)
+        holder = self.truth.holder(ref.account, found) if found else None
+        return found if holder is None or same_key(holder, ref) else None
 
     def _on(self, step: Step | None) -> Outcome:
         """The end, unless the row that was read before the store was asked has moved since."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from s3shunt.model import NULL, Entry, Facts, ObjectRef, Policy, State, Step, Swap
+from s3shunt.policy import media
 from s3shunt.policy.record import matches
 from s3shunt.ports import Copy
 
@@ -17,18 +18,21 @@ def candidates(policies: Sequence[Policy], ref: ObjectRef) -> list[Policy]:
     return list(found.values())
 
 
-def adopted(ref: ObjectRef, copy: Copy, policy: Policy, store: str, now: int) -> Step:
+def adopted(ref: ObjectRef, copy: Copy, policy: Policy, store: str, now: int, *, external_id: str | None = None) -> Step:
     """The archive is all there is to go by: a new row, archived."""
+    facts = copy.facts or _facts(copy, now)
     entry = Entry(
         ref=replace(ref, version=NULL),
         state=State.ARCHIVED,
-        facts=copy.facts or _facts(copy, now),
+        facts=facts,
         generation=1,
         storage_class=policy.storage_class,
         store=store,
         archive=policy.archive,
         archive_id=copy.archive_id,
         copies=copy.copies,
+        external_id=external_id,
+        media_kind=media.kind_of(ref, facts, copy.kind),
         reason="found in the archive by name",
     )
     return Step(swaps=(Swap(None, entry),))

@@ -34,8 +34,8 @@ def pin(
     """
     if row is None:
         known = Entry(ref=ref, state=State.ARCHIVING, facts=seen, generation=1, current=ref.version in (None, NULL))
-        told = {"external_id": external_id, "media_kind": media.kind_of(ref, seen)}
-        fresh = replace(known, token=hold.token, lease=hold.lease, archive=policy.archive, **told)
+        known = replace(known, external_id=external_id, media_kind=media.kind_of(ref, seen))
+        fresh = replace(known, token=hold.token, lease=hold.lease, archive=policy.archive)
         return Step(swaps=(Swap(None, fresh),), jobs=(_orphan_job(fresh, hold.lease),))
     held = row.state is State.ARCHIVING and row.token != hold.token and (row.lease or 0) > hold.now
     if row.state not in (State.ONLINE, State.ARCHIVING) or held:

@@ -17,6 +17,9 @@ LIVE = text("state = 'waiting'")
 COLD = text("state = 'verified' AND pinned = 0")
 PINNED = text("pinned > 0")
 RESTORED = text("state = 'restored'")
+ARCHIVED = text("archive_id IS NOT NULL")
+MEDIA = text("media_codec IS NOT NULL")
+UNPROBED = text("unprobed = 1")
 
 
 def _name() -> list[Column]:
@@ -74,6 +77,10 @@ entry = Table(
     Column("owner", Text),
     Column("last_read", Number, nullable=False, server_default=text("0")),  # a note, no part of the entry: never under compare-and-set
     Column("pinned", Number, nullable=False, server_default=text("0")),
+    Column("media_codec", Word),  # this and what follows says again what ``media`` says, to be looked for
+    Column("media_container", Word),
+    Column("media_duration", Number),
+    Column("unprobed", Integer, nullable=False, server_default=text("0")),
     Index("entry_current", "account", "bucket", "key", unique=True, sqlite_where=CURRENT, postgresql_where=CURRENT),
     Index("entry_due", "state", "due"),
     Index("entry_external_id", "external_id"),
@@ -83,6 +90,9 @@ entry = Table(
     ),
     Index("entry_pinned", "pinned", sqlite_where=PINNED, postgresql_where=PINNED),
     Index("entry_restored", "restored_until", sqlite_where=RESTORED, postgresql_where=RESTORED),
+    Index("entry_archive_id", "archive_id", sqlite_where=ARCHIVED, postgresql_where=ARCHIVED),
+    Index("entry_media", "media_codec", "media_container", "media_duration", sqlite_where=MEDIA, postgresql_where=MEDIA),
+    Index("entry_unprobed", "state", "account", "bucket", "key", "version", sqlite_where=UNPROBED, postgresql_where=UNPROBED),
 )  # fmt: skip
 
 recall = Table(
@@ -193,6 +203,16 @@ counter = Table(
     metadata,
     Column("name", Word, primary_key=True),
     Column("value", Number, nullable=False),
+)
+
+claim = Table(
+    "claim",
+    metadata,
+    Column("account", Word, primary_key=True),
+    Column("external_id", Word, primary_key=True),
+    Column("bucket", Word, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("holders", Integer, nullable=False),
 )
 
 pin = Table(

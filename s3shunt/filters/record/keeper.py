@@ -8,8 +8,9 @@ from s3shunt import green
 from s3shunt.connect import House
 from s3shunt.model import NULL, Entry, Facts, Intent, ObjectRef, Recall, State, Step
 from s3shunt.policy import record
+from s3shunt.policy.claims import same_key
 from s3shunt.policy.record import Wait, Written
-from s3shunt.protocol.errors import ServiceUnavailable, SlowDown
+from s3shunt.protocol.errors import OperationAborted, ServiceUnavailable, SlowDown
 from s3shunt.wsgi import Body
 
 CONTENDED = 40
@@ -76,8 +77,25 @@ class Keeper:
     # One write
 
     def begin(self, plan: Plan) -> Intent:
-        """Counted on a row of the key. Waits while one is being evicted."""
-        return self._opened(lambda: record.begin(self._known(plan.ref), self._intent(plan)))
+        """Counted on a row of the key. Waits while one is being evicted. Raises OperationAborted, as ``demand`` does."""
+
+        def decide() -> Step | Wait:
+            self._demand(plan)
+            return record.begin(self._known(plan.ref), self._intent(plan))
+
+        return self._opened(decide)
+
+    def demand(self, plan: Plan) -> None:
+        """Raises OperationAborted when the external id that a write asks for is another object's."""
+        if plan.external_id:
+            green.offload(self._demand, plan)
+
+    def _demand(self, plan: Plan) -> None:
+        if not plan.external_id:
+            return
+        holder = self.truth.holder(plan.ref.account, plan.external_id)
+        if holder is not None and not same_key(holder, plan.ref):
+            raise OperationAborted("Another object has this external id.", ExternalId=plan.external_id)
 
     def tombstone(self, plan: Plan) -> Intent | None:
         """None when there is nothing to hide."""

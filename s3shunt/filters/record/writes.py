@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from s3shunt import green
 from s3shunt.filters.record.keeper import Keeper, Lapsed, Plan, Renewing
 from s3shunt.model import NULL, STORE_IS_TRUTH, Facts, Intent, ObjectRef, State, Upload
-from s3shunt.policy.placement import asked_class, external_id, tracked
+from s3shunt.policy.placement import asked_class, by_metadata, external_id, known_id, tracked
 from s3shunt.policy.record import Written
-from s3shunt.protocol import conditions, entity, multipart
+from s3shunt.protocol import addressing, conditions, entity, multipart
 from s3shunt.protocol.errors import ConditionalRequestConflict, PreconditionFailed, S3Error, ServiceUnavailable, SlowDown
 from s3shunt.protocol.operations import Body
 from s3shunt.wsgi import Handler, Request, Response, taken
@@ -60,7 +60,22 @@ class Writes:
         if asked is not None:  # ours alone from here on
             del request.fields["x-amz-storage-class"]
             request.context.notes["class"] = asked
-        return Plan(ref=ref, operation=name, storage_class=asked, external_id=external_id(policies, ref, request.fields))
+        return Plan(ref=ref, operation=name, storage_class=asked, external_id=self._external_id(request, ref))
+
+    def _external_id(self, request: Request, ref: ObjectRef) -> str | None:
+        """Raises InvalidArgument. A copy brings along what its source's metadata says, unless that is replaced."""
+        policies = self.keeper.house.policies
+        if request.operation.name != "CopyObject" or not by_metadata(policies, ref):
+            return external_id(policies, ref, request.fields)
+        if request.fields.get("x-amz-metadata-directive", "COPY").upper() == "REPLACE":
+            return external_id(policies, ref, request.fields)
+        return known_id(policies, ref, self._source(request))
+
+    def _source(self, request: Request) -> Facts | None:
+        """What is copied, as its entry tells it where that is the truth, else as the store does."""
+        source = replace(addressing.copy_source(request.fields["x-amz-copy-source"]), account=request.ref.account)
+        row = self.keeper.row(source)
+        return row.facts if row is not None and row.state not in STORE_IS_TRUTH else self.keeper.seen(source)
 
     def _plain(self, request: Request, plan: Plan) -> Response:
         """Nobody knew the key. If somebody does by now, it is as if we had begun with an intent."""
@@ -167,6 +182,7 @@ class Writes:
         plan = self._plan(request)
         if request.context.plain or not (plan.storage_class or plan.external_id):
             return self.forward(request)
+        self.keeper.demand(plan)
         response, document = kept(self.forward(request))
         upload = multipart.upload_id(document) if response.status_int < 300 else None
         if upload is not None:
