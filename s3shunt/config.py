@@ -183,6 +183,9 @@ class PolicyOptions:
     classes: tuple[str, ...] = option(words, "GLACIER DEEP_ARCHIVE", help="Classes at PUT that send an object to the archive at once.")
     copies: int = option(number, "1", help="Verified copies the archive must have before the bytes may leave the store.")
     evict: str = option(text, "at once", help="'at once', 'after DURATION', 'high PERCENT low PERCENT' (of the store), or 'never'.")
+    after_read: str = option(
+        choice("keep", "evict"), "keep", help="'evict': a copy leaves the cache, or the landing, once the whole of it was read; or 'keep'."
+    )
     external_id: str | None = option(
         text, "", help="Where an external id comes from: 'key', 'x-amz-meta-NAME', or 'pattern REGEX', whose one group finds it in the key."
     )
@@ -212,6 +215,7 @@ def policy(name: str, options: PolicyOptions) -> Policy:
         external_id=_external_id(f"policy:{name}", options.external_id),
         retain=options.retain,
         ignore_acl=options.acl == "ignore",
+        read_once=options.after_read == "evict",
     )
 
 

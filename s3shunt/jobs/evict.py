@@ -172,14 +172,13 @@ class EvictJob(Task):
     def _cold(self, policies: list[Policy]) -> Iterator[Entry]:
         """Least recently used first, a page at a time. What cannot leave is passed over, up to a bound."""
         buckets = sorted({bucket for policy in policies for bucket in policy.buckets})
-        after, last = None, None
+        after = None
         for _ in range(PAGES):
             page = self.truth.coldest(self.options.store, buckets=buckets, after=after, limit=PAGE)
-            for last, row in page:
-                yield row
+            yield from (row for _, row in page)
             if len(page) < PAGE:
                 return
-            after = (last, page[-1][1].ref)
+            after = (page[-1][0], page[-1][1].ref)
         log.warning("[store:%s] the %d least recently used objects cannot leave", self.options.store, PAGES * PAGE)
 
 

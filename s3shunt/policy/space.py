@@ -157,3 +157,11 @@ def wait(row: Entry, recall: Recall) -> Step | None:
     if row.state is not State.QUEUED or (row.token is None and recall.reason == WAITS):
         return None
     return Step(swaps=(Swap(row, replace(row, token=None, reason=WAITS)),), recalls=(replace(recall, reason=WAITS),))
+
+
+def behind(recall: Recall, others: Iterable[Recall], now: int, patience: int) -> bool:
+    """Whether an older recall has waited for room so long that nobody may go before it."""
+    return any(
+        other.reason == WAITS and other.created + patience <= now and (other.created, other.id) < (recall.created, recall.id)
+        for other in others
+    )

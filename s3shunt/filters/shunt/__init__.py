@@ -37,6 +37,7 @@ from s3shunt.config import option
 from s3shunt.connect import House
 from s3shunt.filters.shunt.copy import Copies
 from s3shunt.filters.shunt.landed import Landed
+from s3shunt.filters.shunt.reads import Notes
 from s3shunt.model import Entry
 from s3shunt.policy import grants, shunt
 from s3shunt.protocol import entity, restore
@@ -61,6 +62,8 @@ class Shunt:
         self.house = house
         self.landed = Landed(house, options.catalog)
         self.copies = Copies(forward, self.landed, house, options.catalog)
+        notes = Notes(house, options.catalog)
+        self.noted = notes if notes.wanted else _unnoted
 
     def __call__(self, request: Request) -> Response:
         operation, context = request.operation, request.context
@@ -70,14 +73,14 @@ class Shunt:
             return self.forward(request)
         verdict = shunt.decide(context.entry, self.house.clock.now())
         if isinstance(verdict, shunt.Forward):
-            return self.forward(request)
+            return self.noted(request, self.forward(request))
         if isinstance(verdict, shunt.Absent):
             raise NoSuchKey(Key=request.ref.key)
         if isinstance(verdict, shunt.Lost):
             raise ObjectLost(Key=request.ref.key)
         if operation.archived is Archived.REFUSE:
             raise _refusal(request, verdict)
-        return self._answered(request, verdict)
+        return self.noted(request, self._answered(request, verdict))
 
     def _answered(self, request: Request, verdict: shunt.Serve | shunt.Refuse) -> Response:
         entry = request.context.entry
@@ -119,6 +122,10 @@ class Shunt:
             ("x-amz-storage-class", entry.storage_class),
         ]
         return Response(status=202, headerlist=headers, app_iter=[body])
+
+
+def _unnoted(_request: Request, response: Response) -> Response:
+    return response
 
 
 def _refusal(request: Request, verdict: shunt.Serve | shunt.Refuse) -> Exception:

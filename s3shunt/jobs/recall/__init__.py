@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from s3shunt import config
 from s3shunt.config import option
+from s3shunt.jobs.recall.reserve import Reserve
 from s3shunt.jobs.recall.wave import Wave, turn
 from s3shunt.model import IN_PROGRESS, Entry, Job, Place, Recall, RecallState, State, Step
 from s3shunt.policy import recall as policy_of
@@ -49,7 +50,8 @@ class RecallJob(Task):
         super().__init__(options, house)
         self._boards: dict[str, tuple[int, dict[str, Status]]] = {}
         self._lock = threading.Lock()
-        self._wave = Wave(self, self._asked)
+        self._reserve = Reserve(self, self._change)
+        self._wave = Wave(self, self._asked, self._reserve.waits)
 
     def run(self, job: Job) -> Outcome:
         recall = self.truth.recall(str(job.payload["recall"]))
@@ -64,7 +66,7 @@ class RecallJob(Task):
         if policy_of.overtaken(row, recall) or row.state not in IN_PROGRESS:
             return self._forsaken(archive, recall, row)
         if row.state is State.QUEUED:
-            return self._ask(archive, recall)
+            return self._ask(archive, row, recall)
         if row.state is State.LANDING and (row.lease or 0) > self.clock.now():
             return Later(row.lease)
         return self._look(archive, row, recall, job.due)
@@ -84,10 +86,11 @@ class RecallJob(Task):
             self.catalog.commit(Step(recalls=(policy_of.forsaken(recall),)))
         return Done()
 
-    def _ask(self, archive: Archive, recall: Recall) -> Outcome:
-        now = self.clock.now()
-        if recall.due > now:
+    def _ask(self, archive: Archive, row: Entry, recall: Recall) -> Outcome:
+        if recall.due > self.clock.now():
             return Later(recall.due)
+        if waits := self._reserve.waits(row, recall):
+            return waits
         self._asked(recall, self._wave.ask(archive, recall))
         return Later(turn(self.clock.now(), self.options.every))
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from random import random
 from typing import Any
 
-from s3shunt.model import Job, Recall, State
+from s3shunt.model import Entry, Job, Recall, State
 from s3shunt.policy import recall as policy_of
 from s3shunt.ports import Archive, Batches
 from s3shunt.protocol.errors import S3Error
-from s3shunt.work import Later, Task, outage
+from s3shunt.work import Later, Outcome, Task, outage
 
 MOST = 100
 """Recalls in one call: what MediaHaven shows on one page, and what is in doubt when its answer is lost."""
@@ -31,9 +31,11 @@ class Ticket:
 
 
 class Wave:
-    def __init__(self, task: Task, asked: Callable[[Recall, str], object]) -> None:
-        """``asked`` writes down what an archive called a recall's request."""
-        self._task, self._asked = task, asked
+    def __init__(
+        self, task: Task, asked: Callable[[Recall, str], object], waits: Callable[[Entry, Recall], Outcome | None] = lambda *_: None
+    ) -> None:
+        """``asked`` writes down what an archive called a recall's request; ``waits`` says what becomes of one that there is no room for."""
+        self._task, self._asked, self._waits = task, asked, waits
         self._waiting: list[Ticket] = []
         self._lock = threading.Lock()
         self._gate = threading.Lock()
@@ -74,7 +76,10 @@ class Wave:
         recall = self._task.truth.recall(job.dedupe)
         row = self._task.truth.find(recall.ref) if recall else None
         if recall and row and row.state is State.QUEUED and not recall.request_id and not policy_of.overtaken(row, recall):
-            return job, recall
+            if (waits := self._waits(row, recall)) is None:
+                return job, recall
+            self._task.crew.settle(self._task, job, waits)
+            return None
         self._task.crew.settle(self._task, job, Later(job.due))
         return None
 
