@@ -282,7 +282,7 @@ HOSTILE = st.text(st.sampled_from('"\\+%()[]{}:*?~^-&|! \n\t#/äß鍵ab'), min_s
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=HOSTILE | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60), bucket=HOSTILE)
-def test_any_name_finds_exactly_its_object(shelf, key, bucket):
+def test_14_any_name_finds_exactly_its_object(shelf, key, bucket):
     shelves = shelf.server.api.shelves
     shelves.held.clear()
     shelf.server.ingest("decoy", "decoy", b"decoy")
@@ -293,7 +293,7 @@ def test_any_name_finds_exactly_its_object(shelf, key, bucket):
 
 
 @pytest.mark.parametrize("key", ['x") (Type:video', '" OR *:*', "*", 'a\\" +(s3_bucket:"films', "films", "k" * 1024, "a+b c%20d"])
-def test_a_key_that_would_be_a_query_is_only_a_key(shelf, key):
+def test_14_a_key_that_would_be_a_query_is_only_a_key(shelf, key):
     shelf.server.api.shelves.held.clear()
     for other in ("decoy", "a.mxf"):
         shelf.put(other)
@@ -366,6 +366,60 @@ def test_many_are_one_request(second):
     assert second.archive.request_many(recalls) == requests
 
 
+def test_of_many_those_that_are_not_safe_yet_are_left_out_and_told_alone(second):
+    recalls = [second.recall(second.put(f"k{number}"), f"r{number}") for number in range(4)]
+    second.server.api.shelves.held[recalls[1].archive_id].status = "in_progress"
+    assert set(second.archive.request_many(recalls)) == {"r0", "r2", "r3"}
+    with pytest.raises(ServiceUnavailable, match="not safely archived yet"):
+        second.archive.request(recalls[1])
+    assert len(second.calls("POST /exports")) == 1
+
+
+def test_of_many_the_one_that_mediahaven_refuses_holds_up_nobody(second):
+    """Refused as a whole, each is asked for alone; what is refused alone is left out."""
+    recalls = [second.recall(second.put(f"k{number}"), f"r{number}") for number in range(4)]
+    second.server.set(refuse=[{"on": "POST /exports", "status": 400, "count": 2}])
+    requests = second.archive.request_many(recalls)
+    assert set(requests) == {"r1", "r2", "r3"}
+    assert len(second.server.exports) == 3
+    requests |= second.archive.request_many(recalls)
+    assert len(second.server.exports) == 4
+    second.later()
+    assert {second.told(request).progress for request in requests.values()} == {Progress.READY}
+
+
+@pytest.mark.parametrize("status", [429, 503, 401])
+def test_an_outage_is_one_of_all_of_them(second, status):
+    recalls = [second.recall(second.put(f"k{number}"), f"r{number}") for number in range(4)]
+    second.server.set(refuse=[{"on": "POST /exports", "status": status, "count": 3}])
+    with pytest.raises((ServiceUnavailable, SlowDown)):
+        second.archive.request_many(recalls)
+    assert second.server.exports == []
+
+
+def test_a_lost_answer_for_many_is_found_again_with_one_listing(second):
+    recalls = [second.recall(second.put(f"k{number}"), f"r{number}") for number in range(7)]
+    second.server.set(lose=[{"on": "POST /exports"}])
+    with pytest.raises(ServiceUnavailable):
+        second.archive.request_many(recalls)
+    before = len(second.calls("GET /exports"))
+    assert len(second.archive.request_many(recalls)) == 7
+    assert len(second.calls("GET /exports")) == before + 1
+    assert len(second.server.exports) == 7
+
+
+def test_one_of_many_pages_is_asked_for_by_its_id(second):
+    second.server.set(page=3)
+    recalls = [second.recall(second.put(f"k{number}"), f"r{number}") for number in range(7)]
+    requests = list(second.archive.request_many(recalls).values())
+    second.archive.status(requests)
+    before = len(second.calls("GET /exports"))
+    second.archive.status(requests)
+    assert len(second.calls("GET /exports")) == before + 3
+    second.archive.status(requests[:2])
+    assert len(second.calls("GET /exports")) == before + 5
+
+
 def test_version_1_asks_one_by_one(first):
     recalls = [first.recall(first.put(f"k{number}"), f"r{number}") for number in range(3)]
     first.archive.request_many(recalls)
@@ -436,7 +490,7 @@ def test_a_refused_order_was_not_carried_out_and_is_not_repeated_by_itself(first
 
 
 @pytest.mark.parametrize("status", ["in_progress", "failed", "on_ingest_tape"])
-def test_a_recall_waits_until_the_object_is_safely_archived(haven, status):
+def test_27_a_recall_waits_until_the_object_is_safely_archived(haven, status):
     record = haven.put(status=status)
     with pytest.raises(ServiceUnavailable, match="not safely archived"):
         haven.ask(record)
@@ -557,7 +611,7 @@ def test_the_file_of_a_vanished_job_is_taken(haven):
 
 
 @pytest.mark.parametrize("delay", [-1000, 2 * MINUTE])
-def test_a_file_may_come_before_or_after_its_job_is_completed(haven, delay):
+def test_38_a_file_may_come_before_or_after_its_job_is_completed(haven, delay):
     haven.server.set(mount=10_000, delay=delay)
     request = haven.ask(haven.put())
     haven.later(9_500)
@@ -570,7 +624,7 @@ def test_a_file_may_come_before_or_after_its_job_is_completed(haven, delay):
 
 
 @pytest.mark.parametrize("how", ["truncated", "empty", "none"])
-def test_a_file_that_is_not_whole_is_never_ready(haven, how):
+def test_38_a_file_that_is_not_whole_is_never_ready(haven, how):
     haven.server.set(delivery={"films/a.mxf": how})
     request = haven.ask(haven.put())
     haven.later()

@@ -1,5 +1,6 @@
 """Workers that die at any line of the adapter: whoever comes next finds what there is, and asks for nothing twice."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def place(request, tmp_path):
     made.server.stop()
 
 
-def test_a_worker_killed_while_it_asks_has_asked_at_most_once(place):
+def test_18_a_worker_killed_while_it_asks_has_asked_at_most_once(place):
     number, before, never = 0, 0, 0
     for number in killed.at_every_line(lambda: place.worker().request(place.recall(number + 1)), HERE):
         worker = place.worker()
@@ -79,6 +80,28 @@ def test_a_worker_killed_while_it_asks_has_asked_at_most_once(place):
         before = place.count()
     assert number > 40
     assert never < number / 3
+
+
+@pytest.mark.parametrize("place", ["2"], indirect=True)
+def test_a_worker_killed_while_it_asks_for_many_has_asked_once_for_each(place):
+    number, before = 0, 0
+
+    def wave(number):
+        return [replace(place.recall(f"{number}-{one}"), tier=tier) for one, tier in enumerate(["Standard", "Bulk", "Standard"])]
+
+    for number in killed.at_every_line(lambda: place.worker().request_many(wave(number + 1)), HERE):
+        worker = place.worker()
+        place.clock.later(3000)
+        requests = worker.request_many(wave(number))
+        assert place.count() - before == 3
+        place.later()
+        assert {told.progress for told in worker.status(list(requests.values())).values()} == {Progress.READY}
+        for request in requests.values():
+            assert b"".join(worker.read(request)) == b"hello"
+            worker.release(request)
+        place.forget()
+        before = place.count()
+    assert number > 60
 
 
 def test_a_worker_killed_while_it_looks_reads_or_releases_is_followed_by_another(place):

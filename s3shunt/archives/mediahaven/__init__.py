@@ -14,18 +14,19 @@ from dataclasses import replace
 from hashlib import md5, sha256
 from typing import Any
 
-from s3shunt.archives.mediahaven import entrance, exports, hints, query, records
+from s3shunt.archives.mediahaven import entrance, exports, hints, records
 from s3shunt.archives.mediahaven.book import Book, doomed
 from s3shunt.archives.mediahaven.delivery import Delivery, InDirectory, InStore, verified
 from s3shunt.archives.mediahaven.exports import LOST, REFUSED, Asked, Graces
-from s3shunt.archives.mediahaven.link import Link, NotTaken
+from s3shunt.archives.mediahaven.link import NotTaken, NotThis
 from s3shunt.archives.mediahaven.names import Names
 from s3shunt.archives.mediahaven.options import Options
 from s3shunt.archives.mediahaven.polling import Polling
 from s3shunt.archives.mediahaven.records import Record
+from s3shunt.archives.mediahaven.shredder import MediaHavenShredder
 from s3shunt.model import Facts, ObjectRef, Recall
-from s3shunt.ports import Archive, Batches, Copy, Notices, Progress, Shredder, Status
-from s3shunt.protocol.errors import AccessDenied, IncompleteBody, NoSuchKey, ServiceUnavailable
+from s3shunt.ports import Archive, Batches, Copy, Notices, Progress, Status
+from s3shunt.protocol.errors import IncompleteBody, NoSuchKey, ServiceUnavailable
 from s3shunt.protocol.lengths import exactly
 
 SWEEP = 600_000
@@ -82,7 +83,7 @@ class MediaHavenArchive:
     def _copy(self, found: Record) -> Copy:
         """What is not safely on tape yet counts no copy: nothing leaves a store on its account."""
         if found.size is None:
-            raise ServiceUnavailable(f"MediaHaven does not tell the size of {found.id}.")
+            raise NotThis(f"MediaHaven does not tell the size of {found.id}.")
         safe = {
             "on_tape": self.options.copies_on_tape, "on_disk": self.options.copies_on_disk, "completed": self.options.copies_completed,
         }  # fmt: skip
@@ -98,20 +99,42 @@ class MediaHavenArchive:
         return self.request_many([recall])[recall.id]
 
     def request_many(self, recalls: Sequence[Recall]) -> dict[str, str]:
-        """The request of each recall, by its id: in version 2 all of a tier and day are one call."""
+        """In version 2 all of a tier and day are one call. Left out is what MediaHaven refuses, or has not safely archived yet."""
         self._sweep()
-        asked = {recall.id: self._looked(recall) for recall in recalls}
-        fresh = [recall for recall in recalls if asked[recall.id] is None]
+        asked: dict[str, Asked] = {}
         batches: dict[tuple[str, str], list[Recall]] = {}
-        for recall in fresh:
+        listed: set[str] = set()
+        for recall in recalls:
+            try:
+                known = self._looked(recall, listed)
+            except NotThis:
+                if len(recalls) == 1:
+                    raise
+                continue
+            if known is not None:
+                asked[recall.id] = known
+                continue
             alone = "" if self.options.api == "2" else recall.id
             batches.setdefault((recall.tier + alone, exports.tag(self.options.tag, recall)), []).append(recall)
         for batch in batches.values():
-            asked |= self._ask(batch)
+            asked |= self._ask(batch) if len(recalls) == 1 else self._ask_each(batch)
         return {id_: str(request) for id_, request in asked.items()}
 
-    def _looked(self, recall: Recall) -> Asked | None:
-        """The request there is already, or a reason why there cannot be one; None when it has to be asked."""
+    def _ask_each(self, batch: Sequence[Recall]) -> dict[str, Asked]:
+        """Together; where MediaHaven refuses that, whose fault it is shows when each is asked for alone."""
+        try:
+            return self._ask(batch)
+        except (NotThis, NoSuchKey):
+            asked: dict[str, Asked] = {}
+            for recall in batch if len(batch) > 1 else ():
+                asked |= self._ask_each([recall])
+            return asked
+
+    def _looked(self, recall: Recall, listed: set[str]) -> Asked | None:
+        """The request there is already, or a reason why there cannot be one; None when it has to be asked.
+
+        ``listed``: the tags whose jobs were looked through in this call.
+        """
         name, tag = self._name(recall), exports.tag(self.options.tag, recall)
         page = self._book.get(name)
         if page.get("job") and "ended" not in page:
@@ -126,14 +149,14 @@ class MediaHavenArchive:
             if "ended" not in self._book.get(before) and self._delivery.size(before) == copy.size:
                 return Asked(before, recall.archive_id, tag, LOST)
         if not copy.copies:
-            raise ServiceUnavailable(f"MediaHaven holds {found.id} as '{found.status or 'unknown'}': not safely archived yet")
+            raise NotThis(f"MediaHaven holds {found.id} as '{found.status or 'unknown'}': not safely archived yet")
         if self.options.api == "2":
             asked = Asked(name, recall.archive_id, tag, "")
-            job = self._polling.look(asked, self.options.tag, fresh="asked" in page)
+            job = self._polling.look(asked, self.options.tag, listed if "asked" in page else None)
             return replace(asked, job=job) if job else None
         return Asked(name, recall.archive_id, tag, LOST) if "asked" in page else None
 
-    def _ask(self, batch: Sequence[Recall]) -> dict[str, Asked | None]:
+    def _ask(self, batch: Sequence[Recall]) -> dict[str, Asked]:
         """One order. What is written before and after it tells the next one whether the answer came."""
         names = {self._name(recall): recall for recall in batch}
         tag, options = exports.tag(self.options.tag, batch[0]), self.options
@@ -155,9 +178,9 @@ class MediaHavenArchive:
             raise refused.error from None
         return self._told(names, exports.jobs(answer), tag, now)
 
-    def _told(self, names: dict[str, Recall], jobs: list[exports.Job], tag: str, now: int) -> dict[str, Asked | None]:
+    def _told(self, names: dict[str, Recall], jobs: list[exports.Job], tag: str, now: int) -> dict[str, Asked]:
         """Which job is whose: by the file it names, else in the order they were asked in."""
-        asked: dict[str, Asked | None] = {}
+        asked: dict[str, Asked] = {}
         for place, (name, recall) in enumerate(names.items()):
             named = next((job for job in jobs if name in job.names), None)
             in_order = jobs[place] if len(jobs) == len(names) and jobs[place].record in ("", recall.archive_id) else None
@@ -264,27 +287,10 @@ class MediaHavenArchive:
         """For who has made sure that MediaHaven sent it: PREMIS, version 2 or 3."""
         return hints.records(document)
 
-    def shredder(self) -> "MediaHavenShredder":
+    def shredder(self) -> MediaHavenShredder:
         return MediaHavenShredder(self.options, self._link)
-
-
-class MediaHavenShredder:
-    def __init__(self, options: Options, link: Link) -> None:
-        self._options, self._link = options, link
-
-    def shred(self, archive_id: str) -> None:
-        """Raises AccessDenied unless the operator said ``delete = yes``."""
-        if not self._options.delete:
-            raise AccessDenied("delete = no: records of MediaHaven are not ours to delete")
-        document = {"Reason": self._options.reason, "EventType": "DELETE"}
-        try:
-            self._link.order("DELETE", f"/records/{query.encoded(archive_id)}", document)
-        except NotTaken as refused:
-            if not isinstance(refused.error, NoSuchKey):
-                raise refused.error from None
 
 
 _archive: type[Archive] = MediaHavenArchive
 _batches: type[Batches] = MediaHavenArchive
 _notices: type[Notices] = MediaHavenArchive
-_shredder: type[Shredder] = MediaHavenShredder

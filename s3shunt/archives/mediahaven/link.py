@@ -24,6 +24,12 @@ JSON = "application/json"
 SECTIONS = "application/vnd.mediahaven.v2+json"
 
 
+class NotThis(ServiceUnavailable):
+    """What MediaHaven says of one object, or of one way to ask for it; it may well answer about others."""
+
+    code = ServiceUnavailable.__name__
+
+
 class NotTaken(Exception):
     """An order that MediaHaven certainly did not carry out; ``error`` says why."""
 
@@ -203,6 +209,8 @@ def _good(answer: Answer) -> Answer:
         raise SlowDown("MediaHaven asks for patience.", retry_after=answer.retry_after)
     if status in (401, 403):
         raise ServiceUnavailable(f"MediaHaven does not accept our credential ({status}).")
+    if status in (400, 405, 406, 409, 412, 413, 422):
+        raise NotThis(f"MediaHaven answered {status}.")
     if status == 503:
         raise ServiceUnavailable("MediaHaven is not available.", retry_after=answer.retry_after)
     raise ServiceUnavailable(f"MediaHaven answered {status}.")

@@ -5,6 +5,7 @@ first to be asked in the next one.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from s3shunt.archives.mediahaven.link import Link
 
 PAGE = 100
 REMEMBERED = 100_000
+DAYS = 1000
 LOOKED = 2_000
 """For how long one listing serves those who are about to ask. Who asks again after a failure comes later than that."""
 
@@ -24,13 +26,17 @@ class Polling:
         self._known: dict[str, tuple[str, int, int, int]] = {}
         """By job: state, percent, since when, when last asked."""
         self._looked: dict[str, tuple[int, list[Job]]] = {}
+        self._pages: dict[str, int] = {}
+        """By tag: how many calls its last listing took."""
         self._lock = threading.Lock()
 
     def poll(self, asked: Sequence[Asked]) -> dict[str, tuple[str, int, int]]:
         """State ('' where MediaHaven knows no such job), percent and age of each job."""
         end, wanted = self._clock.monotonic() + self._cycle / 1000, {one.job for one in asked}
         rest = set(wanted)
-        for tag in sorted({one.tag for one in asked}) if self._by_tag else ():
+        for tag, jobs in sorted(Counter({one.job: one.tag for one in asked}.values()).items()) if self._by_tag else ():
+            if jobs < self._pages.get(tag, 1):
+                continue  # fewer calls one by one
             for job in self._listed(tag):
                 if job.id in wanted:
                     self._saw(job.id, job.state, job.percent)
@@ -44,14 +50,19 @@ class Polling:
         with self._lock:
             return {id_: (known[0], known[1], now - known[2]) for id_ in wanted if (known := self._known.get(id_))}
 
-    def look(self, asked: Asked, prefix: str, *, fresh: bool) -> str:
-        """The id of the job that delivers under this name, or nothing. ``fresh``: it was asked for a moment ago, and nobody knows."""
-        now = self._clock.now()
-        at, listed = self._looked.get(asked.tag, (0, []))
-        if fresh or not 0 <= now - at < LOOKED:
-            listed = self._listed(asked.tag)
-            self._looked = {asked.tag: (now, listed)}
-        found = exports.ours(listed, asked.name, asked.record, prefix)
+    def look(self, asked: Asked, prefix: str, fresh: set[str] | None) -> str:
+        """The id of the job that delivers under this name, or nothing.
+
+        ``fresh``: it was asked for before, perhaps a moment ago, and nobody knows what came of it: only tags in there were listed since.
+        """
+        now, tag = self._clock.now(), asked.tag
+        recent = {tag: known for tag, known in self._looked.items() if 0 <= now - known[0] < LOOKED}
+        if tag not in recent or (fresh is not None and tag not in fresh):
+            recent[tag] = (now, self._listed(tag))
+            if fresh is not None:
+                fresh.add(tag)
+        self._looked = recent
+        found = exports.ours(recent[tag][1], asked.name, asked.record, prefix)
         return found.id if found else ""
 
     def _found(self, id_: str) -> list[Job]:
@@ -60,13 +71,15 @@ class Polling:
     def _listed(self, tag: str) -> list[Job]:
         """All pages; MediaHaven says on each how many there are."""
         found: dict[str, Job] = {}
-        start = 0
+        start = pages = 0
         while True:
+            pages += 1
             page = self._link.get(query.target("/exports", tag=tag, startIndex=start, nrOfResults=PAGE)) or {}
             rows = exports.jobs(page)
             found |= {job.id: job for job in rows}
             start += len(rows)
             if not rows or not isinstance(page, dict) or start >= int(page.get("TotalNrOfResults") or 0):
+                self._pages = {**self._pages, tag: pages} if len(self._pages) < DAYS else {tag: pages}
                 return list(found.values())
 
     def _saw(self, id_: str, state: str, percent: int) -> None:
