@@ -107,7 +107,7 @@ def test_a_request_is_read_back_as_it_was_written(name, record, tag, job_id):
 
 
 @given(st.lists(st.tuples(st.sampled_from(["r", "1 r", "r 1"]) | TEXT, st.integers(0, 11)), unique=True, min_size=2, max_size=30))
-def test_no_two_recalls_or_attempts_share_a_file(recalls):
+def test_38_no_two_recalls_or_attempts_share_a_file(recalls):
     assert len({exports.file_name("s", recall, attempt) for recall, attempt in recalls}) == len(recalls)
 
 

@@ -71,7 +71,7 @@ def test_a_film_comes_back(hall):
 
 
 @pytest.mark.parametrize("how", ["truncated", "wrong", "empty", "none"])
-def test_what_is_delivered_wrong_is_never_served_and_asked_for_again(hall, how):
+def test_36_37_what_is_delivered_wrong_short_or_empty_is_never_served_and_asked_for_again(hall, how):
     archived(hall)
     hall.server.set(delivery={"*": how})
     hall.restore("/films/a")
@@ -90,6 +90,19 @@ def test_a_failed_export_that_an_operator_restarts_is_no_second_export(hall):
     hall.restore("/films/a")
     assert hall.work().get("/films/a").body == FILM
     assert len(exports(hall)) == 1
+
+
+def test_25_a_job_that_vanishes_then_fails_and_is_completed_by_an_operator_is_one_export(hall):
+    archived(hall)
+    hall.server.set(outcome={"*": "failed"}, flip={"*": 90_000}, vanish={"*": [1_000, 40_000]})
+    hall.restore("/films/a")
+    seen = set()
+    for _ in range(60):
+        hall.work(rounds=1, step=5)
+        seen.add(hall.get("/films/a").status)
+        assert len(exports(hall)) == 1
+    assert seen == {403, 200}
+    assert hall.get("/films/a").body == FILM
 
 
 def test_a_cancelled_export_ends_the_restore(hall):
@@ -121,7 +134,7 @@ def test_an_archive_that_is_away_keeps_its_restores(hall):
     assert len(exports(hall)) == 1
 
 
-def test_an_object_overwritten_meanwhile_keeps_its_new_bytes(hall):
+def test_26_an_object_overwritten_meanwhile_keeps_its_new_bytes(hall):
     archived(hall)
     hall.restore("/films/a")
     hall.work(rounds=1, step=1)

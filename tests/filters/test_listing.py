@@ -475,7 +475,7 @@ DELIMITERS = ["", "/", "/", "//", "b", "\U0001f600"]
     prefix=st.sampled_from(PREFIXES), delimiter=st.sampled_from(DELIMITERS),
     limit=st.integers(1, 7), after=st.just("") | KEYS, encoded=st.booleans(),
 )  # fmt: skip
-def test_store_and_catalog_together_list_like_one_store(tmp_path_factory, world, again, kind, prefix, delimiter, limit, after, encoded):
+def test_07_store_and_catalog_together_list_like_one_store(tmp_path_factory, world, again, kind, prefix, delimiter, limit, after, encoded):
     lists_like_one_store(tmp_path_factory.getbasetemp(), world, again, kind, prefix, delimiter, limit, after, encoded)
 
 

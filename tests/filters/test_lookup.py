@@ -143,7 +143,7 @@ def test_a_restore_of_an_object_only_the_archive_knows_is_accepted(site):
     assert site.restore("/films/a").status == 202
 
 
-def test_an_archives_no_is_remembered_for_a_while(site):
+def test_16_an_archives_no_is_remembered_for_a_while(site):
     shelf = Shelf(site)
     for _ in range(3):
         site.get("/films/none")
@@ -152,7 +152,7 @@ def test_an_archives_no_is_remembered_for_a_while(site):
     assert shelf.asked == ["none", "none"]
 
 
-def test_many_at_once_ask_the_archive_once(site):
+def test_16_many_at_once_ask_the_archive_once(site):
     shelf = Shelf(site)
     clients = [Client(site.app, "AKEDITOR", "editor-secret", clock=site.clock) for _ in range(16)]
     threads = [threading.Thread(target=client.get, args=("/films/none",)) for client in clients]

@@ -7,7 +7,7 @@ from s3shunt.model import State
 from .conftest import FILM
 
 
-def test_it_has_no_way_to_an_archive(works):
+def test_41_what_expires_copies_has_no_way_to_an_archive(works):
     task = works.job("expire")
     assert not hasattr(task.house, "archive")
     assert not hasattr(task.house, "shredder")

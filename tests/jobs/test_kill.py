@@ -96,7 +96,7 @@ def calls(tmp, story):
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-def test_killed_at_any_step_the_work_is_done_all_the_same(tmp_path, story):
+def test_18_killed_at_any_step_the_work_is_done_all_the_same(tmp_path, story):
     """Before the next step is after the last one; a kill after the very last has nothing left to spoil."""
     steps = calls(tmp_path / "count", story)
     assert steps > 10
@@ -128,7 +128,7 @@ def told(works, story, when):
     assert not works.catalog.jobs(dead=True), when
 
 
-def test_killed_at_any_step_the_archive_is_asked_once(tmp_path):
+def test_18_killed_at_any_step_the_archive_is_asked_once(tmp_path):
     for number in range(calls(tmp_path / "count", recalled)):
         works = Mortal(tmp_path / f"{number}")
         act = recalled(works)

@@ -1,7 +1,9 @@
 import json
+from dataclasses import replace
 
 import pytest
 
+from s3shunt.jobs.runner import Runner
 from s3shunt.model import RecallState, State
 
 from .conftest import FILM
@@ -12,7 +14,7 @@ def fault(works, **told):
 
 
 @pytest.mark.parametrize("what", ["corrupt", "truncate"])
-def test_a_delivery_that_is_wrong_is_never_readable_and_given_up_in_the_end(works, what):
+def test_36_37_a_delivery_that_is_wrong_is_never_readable_and_given_up_in_the_end(works, what):
     works.archived("a", FILM)
     works.restore("a")
     fault(works, **{what: ["films/a"]})
@@ -53,7 +55,7 @@ def test_the_archive_is_asked_how_things_stand_once_for_all(works):
     assert asked == [20]
 
 
-def test_an_object_deleted_during_its_recall_leaves_nothing_and_no_loop(works):
+def test_26_an_object_deleted_during_its_recall_leaves_nothing_and_no_loop(works):
     works.archived("a", FILM)
     works.restore("a")
     works.runner.run_due()
@@ -87,7 +89,49 @@ def test_an_outage_of_the_archive_leaves_the_restore_waiting(works):
     assert works.get("a") == FILM
 
 
-def test_a_worker_that_wakes_late_publishes_nothing(works):
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_22_of_two_workers_with_one_recall_the_one_who_was_paused_publishes_nothing(works, when):
+    """He sleeps through his lease, before his copy is written or behind it; another lands and publishes meanwhile."""
+    works.archived("a", FILM)
+    works.restore("a")
+    works.runner.run_due()
+    works.clock.later(20_000)
+    write, published = works.landing.write, []
+
+    def paused(ref, chunks, **given):
+        works.landing.write = write
+        done = write(ref, chunks, **given) if when == "after" else None
+        works.clock.later(3_600_000)
+        works.work(rounds=20, runner=Runner(works.house, owner="second"))
+        assert works.row("a").state is State.RESTORED
+        published.append(works.row("a"))
+        return done or write(ref, chunks, **given)
+
+    works.landing.write = paused
+    works.work()
+    assert works.row("a") == published[0]
+    assert works.landed() == [published[0].place.name]
+    assert works.get("a") == FILM
+    names = [event.name for _, event in works.catalog.pending(100)]
+    assert names.count("s3:ObjectRestore:Completed") == 1
+
+
+@pytest.mark.parametrize("what", ["corrupt", "truncate"])
+def test_36_37_the_next_attempt_reads_another_copy(make, what):
+    works = make(more="[policy:twice]\nbuckets = twice\narchive = tape\ncopies = 2\n[archive:tape]\nurl = tape:///unused\n")
+    works.tape.options = replace(works.tape.options, copies=2)
+    works.archived("a", FILM, bucket="twice")
+    assert works.row("a", "twice").copies == 2
+    works.restore("a", bucket="twice")
+    first = min(works.tape.root.glob(f"**/{works.row('a', 'twice').archive_id}*"))
+    first.chmod(0o600)
+    first.write_bytes(FILM[:-9] if what == "truncate" else b"x" + FILM[1:])
+    works.work(rounds=200)
+    assert works.get("a", "twice") == FILM
+    assert works.catalog.recalls(active=False)[0].attempts == 1
+
+
+def test_22_26_a_worker_that_wakes_late_publishes_nothing_over_a_newer_object(works):
     works.archived("a", FILM)
     works.restore("a")
     works.runner.run_due()

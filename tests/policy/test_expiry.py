@@ -26,12 +26,12 @@ HOLD = Hold(token="me", now=MONDAY, lease=MONDAY + 5)
         (MONDAY - 1, 1, MONDAY + DAY),
     ],
 )
-def test_a_restore_ends_with_the_next_full_day_after_its_days(now, days, end):
+def test_40_a_restore_ends_with_the_next_full_day_after_its_days(now, days, end):
     assert expiry.until(now, days, DAY) == end
 
 
 @given(st.integers(0, 10**14), st.integers(1, 30_000), st.sampled_from([DAY, 10_000, 7]))
-def test_an_end_is_a_full_day_and_never_early_nor_a_day_late(now, days, day):
+def test_40_an_end_is_a_full_day_and_never_early_nor_a_day_late(now, days, day):
     end = expiry.until(now, days, day)
     assert end % day == 0
     assert now + days * day <= end < now + (days + 1) * day

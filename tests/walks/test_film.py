@@ -52,7 +52,7 @@ def test_the_class_binds_from_the_answer_on_though_the_bytes_are_still_there(hou
     assert not house.store.list("films", account="main")
 
 
-def test_head_of_an_archived_object_equals_that_of_the_original(house):
+def test_02_head_of_an_archived_object_is_the_originals_with_its_class_and_without_x_amz_restore(house):
     facts = {"content_type": "video/mxf", "cache_control": "no-cache", "content_disposition": "inline", "x_amz_meta_Title": "é"}
     house.put("/films/plain", FILM, **facts)
     house.archive("/films/tape", FILM, **facts)
@@ -61,6 +61,7 @@ def test_head_of_an_archived_object_equals_that_of_the_original(house):
     archived = {k: v for k, v in house.head("/films/tape").headers.items() if k not in shown}
     assert archived.pop("x-amz-storage-class") == "GLACIER"
     assert archived == online
+    assert "x-amz-restore" not in archived
 
 
 def test_a_listing_shows_what_is_on_tape(house):
@@ -124,12 +125,19 @@ def test_a_range_of_a_restored_film_is_exact(house):
     assert house.get("/films/a", if_match='"x"').code == "PreconditionFailed"
 
 
-def test_conditions_come_before_the_refusal(house):
+def test_08_a_condition_is_judged_before_the_refusal_which_comes_only_where_a_body_would_follow(house):
     house.archive("/films/a", FILM)
     etag = house.head("/films/a").headers["etag"]
     assert house.get("/films/a", if_none_match=etag).status == 304
     assert house.get("/films/a", if_match='"x"').status == 412
     assert house.get("/films/a", if_match=etag).code == "InvalidObjectState"
+    assert house.get("/films/a", if_none_match='"x"').code == "InvalidObjectState"
+    assert house.head("/films/a", if_none_match=etag).status == 304
+    assert house.head("/films/a", if_match='"x"').status == 412
+    assert house.head("/films/a", if_match=etag).status == 200
+    date = house.head("/films/a").headers["last-modified"]
+    assert house.get("/films/a", if_modified_since=date).status == house.head("/films/a", if_modified_since=date).status == 304
+    assert house.get("/films/a", if_unmodified_since="Thu, 01 Jan 1970 00:00:00 GMT").status == 412
 
 
 def test_a_landed_copy_with_other_bytes_than_were_verified_is_never_served(house):

@@ -98,7 +98,7 @@ OBJECTS = [o for o in operations.OPERATIONS.values() if o.scope == "object"]
 
 
 @pytest.mark.parametrize("holder", ["NOBODY", *(held["access_key"] for held in HOLDERS)])
-def test_who_has_not_the_right_is_denied_alike_whatever_became_of_the_key(site, holder):
+def test_12_who_has_not_the_right_is_denied_alike_whatever_became_of_the_key(site, holder):
     """No state of a key, and no condition on it, shows in the answer to one without the right, nor in what it costs."""
     assert site.asked(lambda: site.get("/films/online"))[1]
     client = anyone(site, holder)
@@ -178,7 +178,7 @@ def test_a_get_starts_no_restore_for_who_may_not_restore(tmp_path, monkeypatch, 
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("where", ["/films/new", "/films/new?partNumber=1&uploadId=UPLOAD"])
-def test_no_spelling_of_a_source_copies_what_is_on_tape(site, source, where):
+def test_10_no_spelling_of_a_source_copies_what_is_on_tape(site, source, where):
     upload = site.editor.post("/films/new?uploads").xml.findtext("{*}UploadId")
     answer = site.put(where.replace("UPLOAD", upload), x_amz_copy_source=source)
     assert answer.code in ("InvalidObjectState", "ObjectNotInActiveTierError")

@@ -106,6 +106,29 @@ def settled(house):
     assert {key for key, _ in house.landing.list("")} <= places
 
 
+def test_19_a_proxy_may_die_at_any_step_of_a_restore_and_nobody_is_told_409_for_ever(tmp_path):
+    """The client saw no 202; whether it counted or not, the next one is accepted or finds it running, and the film comes."""
+    house, fuse, old = scene(tmp_path / "whole", archived)
+    fuse.mend()
+    assert house.restore("/films/a").status == 202
+    steps = len(fuse.calls)
+    assert steps
+    for step in range(steps):
+        for after in (False, True):
+            house, fuse, old = scene(tmp_path / f"{step}{after}", archived)
+            fuse.blow(step, after=after)
+            with pytest.raises(Killed):
+                house.restore("/films/a")
+            fuse.mend()
+            begun = bool(house.catalog.recalls())
+            assert house.restore("/films/a").status == (409 if begun else 202), f"killed {'after' if after else 'before'} step {step}"
+            house.later(hours=3).work()
+            assert house.get("/films/a").body == old
+            assert house.restore("/films/a").status == 200
+            assert len(house.catalog.recalls(active=False)) == 1
+            settled(house)
+
+
 @pytest.mark.parametrize("versioned", ["", "films"], ids=["plain", "versions"])
 @pytest.mark.parametrize("before", BEFORE, ids=lambda before: before.__name__)
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.__name__)
