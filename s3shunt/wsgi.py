@@ -300,14 +300,17 @@ class Request(webob.BaseRequest):
     @property
     def chunked(self) -> bool:
         """Whether the length is only known at the end."""
-        return "chunked" in self.environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+        coding = self.environ.get("HTTP_TRANSFER_ENCODING")
+        return coding is not None and "chunked" in coding.lower()
 
     @property
     def body_length(self) -> int | None:
         """Declared bytes on the wire; None when chunked; 0 when there is no body."""
         if self.chunked:
             return None
-        length = self.environ.get("CONTENT_LENGTH") or "0"
+        length = self.environ.get("CONTENT_LENGTH")
+        if not length:
+            return 0
         if not (length.isascii() and length.isdigit()):
             raise BadRequest("Content-Length must be a number.")
         return int(length)

@@ -77,6 +77,7 @@ class SigV4:
         self.options = options
         self.clock = house.clock
         self.ring = KeyRing(house.keys(options.keys), options.cache)
+        self.identities: dict[str, tuple[Key, Identity]] = {}
         further = options.regions or ()
         self.regions = () if "any" in further else (options.region, *further)
 
@@ -90,11 +91,21 @@ class SigV4:
             guard(request, headers, chunked.anonymous_payload(headers), None, self.options.min_chunk)
             return self.forward(request)
         key = self._admit(request, headers, credential)
-        request.context.identity = identity_of(key)
+        request.context.identity = self._identity(key)
         if credential.expires is not None:
             lower(request, headers)
         guard(request, headers, credential.payload, lambda: chain_of(key, credential), self.options.min_chunk)
         return self.forward(request)
+
+    def _identity(self, key: Key) -> Identity:
+        """Made once for as long as the ring keeps the key."""
+        kept = self.identities.get(key.access_key)
+        if kept is not None and kept[0] is key:
+            return kept[1]
+        if len(self.identities) >= KeyRing.SIZE:
+            self.identities.clear()
+        self.identities[key.access_key] = key, identity_of(key)
+        return self.identities[key.access_key][1]
 
     def _admit(self, request: Request, headers: Mapping[str, str], credential: Credential) -> Key:
         """The key behind a credential that holds. An unknown one costs the same and is told no more."""
@@ -254,7 +265,7 @@ class Verified(Body):
 
 def guard(request: Request, headers: Mapping[str, str], payload: str, chain: Callable[[], chunked.Chain] | None, minimum: int) -> None:
     """Put a verified body before the doors behind. An empty one is verified now: it has no byte to hold back."""
-    if request.body_length == 0 and payload in NOTHING and not any(map(promises, headers)):
+    if request.body_length == 0 and payload in NOTHING and not promises(tuple(headers)):
         return
     mode = chunked.mode(payload)
     if mode.signed and chain is None:
@@ -277,8 +288,9 @@ def guard(request: Request, headers: Mapping[str, str], payload: str, chain: Cal
 
 
 @lru_cache(maxsize=4096)
-def promises(header: str) -> bool:
-    return header == "x-amz-trailer" or checksums.is_value(header)
+def promises(names: tuple[str, ...]) -> bool:
+    """Whether any header says something of the body that must hold; clients send the same few sets of headers again and again."""
+    return any(name == "x-amz-trailer" or checksums.is_value(name) for name in names)
 
 
 def reframe(environ: dict[str, Any], length: int | None) -> None:

@@ -85,7 +85,9 @@ def query(text: str) -> list[tuple[str, str]]:
     """Parameters in order, '+' standing for a space as S3 reads it."""
     if not text:
         return []
-    pairs = (part.partition("=") for part in text.split("&") if part)
+    pairs = [part.partition("=") for part in text.split("&") if part]
+    if "%" not in text and "+" not in text and text.isascii() and "\x00" not in text:
+        return [(name, value) for name, _, value in pairs]
     return [(decode(name.replace("+", " ")), decode(value.replace("+", " "))) for name, _, value in pairs]
 
 

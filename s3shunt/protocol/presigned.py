@@ -35,12 +35,15 @@ NEEDED = ("X-Amz-Algorithm", "X-Amz-Credential", SIGNATURE, "X-Amz-Date", "X-Amz
 OPTIONAL = ("X-Amz-Security-Token", "X-Amz-Content-Sha256")
 _MARKS = frozenset(name.lower() for name in NEEDED)
 _OWN = frozenset(name.lower() for name in (*NEEDED, *OPTIONAL))
+_KNOWN = frozenset((*NEEDED, *OPTIONAL))
+_SECOND = frozenset(("AWSAccessKeyId", "Signature"))
+"""SigV2's."""
 _HEADER = re.compile("x-amz-[a-z0-9-]+")
 
 
 def present(pairs: Pairs) -> bool:
     """Whether a query claims to be signed, in whatever spelling."""
-    return any(name.lower() in _MARKS for name, _ in pairs)
+    return not _MARKS.isdisjoint([name.lower() for name, _ in pairs])
 
 
 def further(pairs: Pairs) -> list[str]:
@@ -57,7 +60,7 @@ def claimed(pairs: Pairs, headers: Mapping[str, str]) -> Credential | None:
     if not pairs:
         return None if authorization is None else from_header(authorization, headers)
     in_query = present(pairs)
-    second = any(name in ("AWSAccessKeyId", "Signature") for name, _ in pairs)
+    second = not _SECOND.isdisjoint([name for name, _ in pairs])
     if (authorization is not None) + in_query + second > 1:
         raise InvalidArgument(
             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the "
@@ -85,8 +88,9 @@ def hoisted(pairs: Pairs, headers: Mapping[str, str]) -> dict[str, str]:
     Raises InvalidRequest for one that is given twice or can be no header, InvalidArgument for a value that is not one line.
     """
     found: dict[str, str] = {}
-    for name, value in ((name.lower(), value) for name, value in pairs):
-        if not name.startswith("x-amz-") or name in _OWN:
+    for spelled, value in pairs:
+        name = spelled.lower()
+        if name in _OWN or not name.startswith("x-amz-"):
             continue
         if name in found or name in headers or not _HEADER.fullmatch(name):
             raise InvalidRequest(f"The parameter {name} is given twice, or is not the name of a header.")
@@ -123,10 +127,9 @@ def from_query(pairs: Pairs, headers: Mapping[str, str]) -> Credential:
 
 
 def _parameters(pairs: Pairs) -> dict[str, str]:
-    known = {*NEEDED, *OPTIONAL}
-    found = [(name, value) for name, value in pairs if name in known]
+    found = [pair for pair in pairs if pair[0] in _KNOWN]
     given = dict(found)
-    if len(given) != len(found) or not given.keys() >= set(NEEDED):
+    if len(given) != len(found) or not all(map(given.__contains__, NEEDED)):
         raise AuthorizationQueryParametersError(
             "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, "
             "X-Amz-SignedHeaders, and X-Amz-Expires parameters, each once."

@@ -8,12 +8,13 @@ sent; ``presigned`` reads the same credential from a query.
 import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from hashlib import sha256
 from itertools import product
+from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from s3shunt.protocol.errors import (
@@ -34,8 +35,6 @@ _SECRET = re.compile(r"(^x-amz-(?:security-token|[a-z-]*customer-key):).+|((?:&|
 
 _CANONICAL = re.compile("[/A-Za-z0-9._~-]*")
 _UNRESERVED = re.compile("[A-Za-z0-9._~-]*")
-_UNFOLDED = re.compile(r"  |^ | $|[\t\r\f\v\x1c-\x1f]", re.MULTILINE)
-"""White space that folding would change, in values on lines of their own."""
 DUMMY_SECRET = "no such key, the same work"
 """What an unknown key is verified with, so that it costs what a known one costs."""
 
@@ -47,13 +46,16 @@ class Scope:
     date: str
     region: str
     service: str = "s3"
+    text: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", f"{self.date}/{self.region}/{self.service}/aws4_request")
 
     def __str__(self) -> str:
-        return f"{self.date}/{self.region}/{self.service}/aws4_request"
+        return self.text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
+class Credential(NamedTuple):
     """What a client claims of itself. ``payload`` is what it signed of the body: a hash, or the name of a mode.
 
     ``expires`` is set for a presigned URL only. Times are milliseconds since the
@@ -71,8 +73,7 @@ class Credential:
     token: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """A request as it was sent: percent-encoded ``path`` and ``query``, decoded ``pairs``, headers by lower-case name.
 
     Of a presigned URL without the signature itself.
@@ -106,15 +107,16 @@ def authorization(
 def canonical_request(line: tuple[str, str, str], headers: Mapping[str, str], names: Sequence[str], payload: str) -> str:
     """The text whose hash is signed: ``line`` is method, path and query; a header that is absent is empty."""
     values = [headers.get(name, "") for name in names]
-    joined = "\n".join(values)
-    if not joined.isascii() or joined.count("\n") >= len(names) or _UNFOLDED.search(joined):
+    joined = "".join(values)
+    if " " in joined or not joined.isascii() or not joined.isprintable():
         values = [fold(value) for value in values]
-    fields = [f"{name}:{value}" for name, value in zip(names, values, strict=True)]
-    return "\n".join([*line, *fields, "", ";".join(names), payload])
+    fields = "\n".join([f"{name}:{value}" for name, value in zip(names, values, strict=True)])
+    method, path, query = line
+    return f"{method}\n{path}\n{query}\n{fields}\n\n{';'.join(names)}\n{payload}"
 
 
 def string_to_sign(canonical: str, timestamp: str, scope: Scope) -> str:
-    return f"{ALGORITHM}\n{timestamp}\n{scope}\n{sha256(wire(canonical)).hexdigest()}"
+    return f"{ALGORITHM}\n{timestamp}\n{scope.text}\n{sha256(wire(canonical)).hexdigest()}"
 
 
 class SigningKey:
@@ -134,11 +136,15 @@ class SigningKey:
         return outer.hexdigest()
 
 
-@lru_cache(maxsize=1024)
 def signing_key(secret: str, scope: Scope) -> SigningKey:
     """Good for a day: derived once, then remembered."""
+    return _derived(secret, scope.text)
+
+
+@lru_cache(maxsize=1024)
+def _derived(secret: str, scope: str) -> SigningKey:
     key = f"AWS4{secret}".encode()
-    for part in (scope.date, scope.region, scope.service, "aws4_request"):
+    for part in scope.rsplit("/", 3):
         key = hmac.digest(key, part.encode(), "sha256")
     return SigningKey(key)
 
@@ -198,16 +204,8 @@ def from_header(value: str, headers: Mapping[str, str]) -> Credential:
     payload = headers.get("x-amz-content-sha256")
     if payload is None:
         raise InvalidRequest("Missing required header for this request: x-amz-content-sha256")
-    return Credential(
-        access_key=access_key,
-        scope=scope,
-        signed=signed,
-        signature=signature if usual else given,
-        timestamp=timestamp,
-        signed_at=signed_at,
-        payload=payload,
-        token=headers.get("x-amz-security-token"),
-    )
+    sign, token = signature if usual else given, headers.get("x-amz-security-token")
+    return Credential(access_key, scope, signed, sign, timestamp, signed_at, payload, None, token)
 
 
 @lru_cache(maxsize=4096)
@@ -290,11 +288,15 @@ def _date(headers: Mapping[str, str]) -> tuple[str, int]:
 
 def check_signed(credential: Credential, headers: Mapping[str, str]) -> None:
     """Raises AccessDenied unless ``host`` and every ``x-amz-*`` header present is signed. There are no exceptions."""
-    signed = credential.signed
-    unsigned = [name for name in headers if name.startswith("x-amz-") and name not in signed]
-    if unsigned or "host" not in signed:
-        names = sorted(unsigned) if unsigned else ["host"]
-        raise AccessDenied("There were headers present in the request which were not signed", HeadersNotSigned=", ".join(names))
+    if unsigned := _unsigned(tuple(headers), credential.signed):
+        raise AccessDenied("There were headers present in the request which were not signed", HeadersNotSigned=unsigned)
+
+
+@lru_cache(maxsize=4096)
+def _unsigned(present: tuple[str, ...], signed: tuple[str, ...]) -> str:
+    """Those that should have been signed; clients send the same few sets of headers again and again."""
+    names = [name for name in present if name.startswith("x-amz-") and name not in signed]
+    return ", ".join(sorted(names) or (["host"] if "host" not in signed else []))
 
 
 def check_region(scope: Scope, accepted: Sequence[str]) -> None:
@@ -334,21 +336,24 @@ def verify(credential: Credential, secret: str, sent: Sent) -> None:
     Path and query may each be signed in S3's canonical form or exactly as sent;
     all forms name the same object and parameters, so none can stand for another.
     """
-    key = signing_key(secret, credential.scope)
-    tried: list[str] = []
-    for path, query in _forms(sent):
-        canonical = canonical_request((sent.method, path, query), sent.headers, credential.signed, credential.payload)
-        tried += [canonical, string_to_sign(canonical, credential.timestamp, credential.scope)]
-        if same(key.sign(tried[-1]), credential.signature):
-            return
-    shown = _SECRET.sub(r"\1\2...", tried[0])
-    raise SignatureDoesNotMatch(AWSAccessKeyId=credential.access_key, StringToSign=tried[1], CanonicalRequest=shown)
+    usual = canonical_path(sent.path), canonical_query(sent.pairs)
+    canonical, signed = _signs(credential, secret, sent, usual)
+    if not canonical or any(not _signs(credential, secret, sent, form)[0] for form in _further(sent, usual)):
+        return
+    shown = _SECRET.sub(r"\1\2...", canonical)
+    raise SignatureDoesNotMatch(AWSAccessKeyId=credential.access_key, StringToSign=signed, CanonicalRequest=shown)
 
 
-def _forms(sent: Sent) -> Iterable[tuple[str, str]]:
-    """Usually one: a client that sends canonical text has no other."""
-    usual = path, query = canonical_path(sent.path), canonical_query(sent.pairs)
-    yield usual
+def _signs(credential: Credential, secret: str, sent: Sent, form: tuple[str, str]) -> tuple[str, str]:
+    """The canonical request and the text that should have been signed; both empty where it was."""
+    canonical = canonical_request((sent.method, *form), sent.headers, credential.signed, credential.payload)
+    text = string_to_sign(canonical, credential.timestamp, credential.scope)
+    return ("", "") if same(signing_key(secret, credential.scope).sign(text), credential.signature) else (canonical, text)
+
+
+def _further(sent: Sent, usual: tuple[str, str]) -> Iterable[tuple[str, str]]:
+    """Usually none: a client that sends canonical text has no other form."""
+    path, query = usual
     for form in product(dict.fromkeys((path, sent.path)), dict.fromkeys((query, _as_sent(sent.query)))):
         if form != usual:
             yield form
@@ -361,4 +366,6 @@ def _as_sent(query: str) -> str:
 
 def same(one: str, other: str) -> bool:
     """Whether two secrets are equal, in a time that does not say where they differ."""
-    return hmac.compare_digest(one.encode(), other.encode("utf-8", "surrogateescape"))
+    if one.isascii() and other.isascii():
+        return hmac.compare_digest(one, other)
+    return hmac.compare_digest(one.encode("utf-8", "surrogateescape"), other.encode("utf-8", "surrogateescape"))
