@@ -128,7 +128,7 @@ def test_36_37_the_next_attempt_reads_another_copy(make, what):
     first.write_bytes(FILM[:-9] if what == "truncate" else b"x" + FILM[1:])
     works.work(rounds=200)
     assert works.get("a", "twice") == FILM
-    assert works.catalog.recalls(active=False)[0].attempts == 1
+    assert works.catalog.recalls(active=False)[0].attempts == 2
 
 
 def test_22_26_a_worker_that_wakes_late_publishes_nothing_over_a_newer_object(works):
