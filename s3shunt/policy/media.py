@@ -88,6 +88,13 @@ def fits(wanted: Search, entry: Entry) -> bool:
     )
 
 
+def spans(size: int, head: int, tail: int) -> list[tuple[int, int]]:
+    """The first ``head`` and the last ``tail`` bytes of so many, as spans that do not overlap."""
+    if size <= head + tail:
+        return [(0, size)] if size else []
+    return [(start, end) for start, end in ((0, head), (size - tail, size)) if start < end]
+
+
 def read(document: bytes) -> dict[str, str]:
     """What ffprobe's JSON says, as ``Entry.media`` holds it, with ``kind``. Raises ValueError for what is neither film nor sound."""
     told = _mapping(json.loads(document))
