@@ -8,7 +8,6 @@ one line there.
 
 import sys
 import threading
-from collections import Counter
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, TypeVar
 from s3shunt import clock, config
 from s3shunt.config import ConfigError, Ini
 from s3shunt.model import ObjectRef, Place, Policy
-from s3shunt.policy.tally import Tally
+from s3shunt.numbers import Numbers
 from s3shunt.ports import Archive, Catalog, Keys, Meter, ObjectStore, Shredder, Truth, Upstream
 
 T = TypeVar("T")
@@ -42,9 +41,7 @@ class House:
         """Set by the server when the process finishes its last requests."""
         self.doors: list[str] = []
         """Those that were loaded from the ini."""
-        self.tally = Tally()
-        self.gauges: Counter[str] = Counter()
-        """What this process counts, and what it is at the moment, for ``[app:metrics]`` to tell."""
+        self.numbers = Numbers(ini.state)
         self._made: dict[tuple[str, str], Any] = {}
         self._lock = threading.RLock()
 

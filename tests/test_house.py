@@ -15,6 +15,7 @@ FLOORS = [
     {"protocol"},
     {"ports"},
     {"policy", "config", "clock"},
+    {"numbers"},
     {"green", "context", "connect"},
     {"work"},
     {"relay", "wsgi"},

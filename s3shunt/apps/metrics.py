@@ -15,14 +15,9 @@ answer costs its numbers: ``s3shunt_catalog_up`` is 0 then.
 Nobody is asked who they are: the address decides who may read it. Other paths are 404, other methods 405.
 """
 
-import json
-import os
-import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -31,7 +26,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from s3shunt import green, wsgi
 from s3shunt.config import option, word
 from s3shunt.connect import House
-from s3shunt.policy import tally
 from s3shunt.policy.tally import BOUNDS, CLASSES, IN, OUT, SECONDS, Tally
 from s3shunt.protocol.errors import S3Error
 from s3shunt.wsgi import Request, Response
@@ -47,14 +41,13 @@ LABELLED = {
 
 @dataclass(frozen=True)
 class Options:
-    catalog: str = option(word, "main", help="The [catalog:NAME] whose jobs are counted.")
+    catalog: str = option(word, "main", help="The [catalog:NAME] whose jobs are counted, or none.")
 
 
 class Metrics:
     def __init__(self, options: Options, house: House) -> None:
         self.options = options
         self.house = house
-        self.folder = house.state / "metrics"
 
     def __call__(self, request: Request) -> Response:
         if request.environ.get("PATH_INFO") != "/metrics":
@@ -64,30 +57,8 @@ class Metrics:
         return answer(200, green.offload(self._told), CONTENT_TYPE_LATEST)
 
     def _told(self) -> bytes:
-        total, gauges = self._gathered()
+        total, gauges = self.house.numbers.gathered()
         return bytes(generate_latest(Families([*requests(total), *labelled(total), *processes(gauges), *self._jobs()])))
-
-    def _gathered(self) -> tuple[Tally, list[Counter[str]]]:
-        """Of this process, of its living siblings, and of those who ended: theirs become ours."""
-        for path in self.folder.glob(f"{socket.gethostname()}-*.json"):
-            if not alive(path):
-                self._inherit(path)
-        total, gauges = Tally(), [self.house.gauges]
-        total.add(self.house.tally)
-        for path in self.folder.glob(f"{socket.gethostname()}-*.json"):
-            if path.stem.rpartition("-")[2] != str(os.getpid()) and (found := said(path)):
-                total.add(found[0])
-                gauges.append(found[1])
-        return total, gauges
-
-    def _inherit(self, path: Path) -> None:
-        """Renamed first: of two who find it one has it."""
-        mine = path.with_name(f".{os.getpid()}-{path.stem}")
-        with suppress(FileNotFoundError):
-            path.rename(mine)
-            if found := said(mine):
-                self.house.tally.add(found[0])
-            mine.unlink()
 
     def _jobs(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("s3shunt_catalog_up", "Whether the database answered just now.")
@@ -100,26 +71,6 @@ class Metrics:
         up.add_metric([], 1)
         yield up
         yield from jobs(backlog, self.house.clock.now())
-
-
-def alive(path: Path) -> bool:
-    """Whether the process that left the file still runs."""
-    try:
-        os.kill(int(path.stem.rpartition("-")[2]), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def said(path: Path) -> tuple[Tally, Counter[str]] | None:
-    """The numbers in a file; None when it is gone, or of another release."""
-    try:
-        document = json.loads(path.read_text(encoding="ascii"))
-        return tally.read(document), Counter(document["gauges"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def requests(total: Tally) -> Iterator[Metric]:

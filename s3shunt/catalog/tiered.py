@@ -37,7 +37,7 @@ class TieredCatalog:
         self._truth = truth
         self._index = index
         self._clock = house.clock
-        self._counts = house.tally.counts
+        self._counts = house.numbers.tally.counts
         self.recent = Recent(CAPACITY)
         self._open = False  # the index may be read: the link stands, and no publish row was open behind it
         self._closed = False

@@ -189,7 +189,7 @@ def _references(ini: Ini, section: Section) -> None:
     for option in config.declared(section.options) if section.options else ():
         named = getattr(section.values, option.name)
         kind = REFERENCES.get(option.name)
-        if kind and isinstance(named, str) and "://" not in named and named not in ini.names(kind):
+        if kind and isinstance(named, str) and named != "none" and "://" not in named and named not in ini.names(kind):
             raise ConfigError(f"[{section.title}] {option.name} = {named}: expected the name of a section [{kind}:NAME]")
     if section.kind == "listen" and section.values.app not in (*ini.names("pipeline"), *ini.names("app"), *ini.names("composite")):
         raise ConfigError(f"[{section.title}] app = {section.values.app}: expected the name of a section [pipeline:NAME]")

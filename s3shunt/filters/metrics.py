@@ -14,13 +14,9 @@ It stands outside ``errors``, inside ``access_log``, and refuses nothing.
     use = egg:s3shunt#metrics
 """
 
-import json
 import os
-import socket
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
-from uuid import uuid4
 
 from s3shunt import green, wsgi
 from s3shunt.config import duration, option
@@ -40,13 +36,13 @@ class Metrics:
     def __init__(self, forward: Handler, options: Options, house: House) -> None:
         self.forward = forward
         self.clock = house.clock
-        self.tally = house.tally
-        self.gauges = house.gauges
-        self.left = Left(house, options.every)
+        self.tally = house.numbers.tally
+        self.gauges = house.numbers.gauges
+        self.ticking = Ticking(house, options.every)
 
     def __call__(self, request: Request) -> Response:
         started = self.clock.monotonic()
-        self.left.follow()
+        self.ticking.follow()
         self.gauges["running"] += 1
         answered = False
         try:
@@ -80,16 +76,14 @@ def _operation(request: Request) -> str:
         return "unknown"
 
 
-class Left:
-    """Numbers of this process in a file for its siblings: ``HOST-PID.json``."""
+class Ticking:
+    """What goes on in the background of each process: how late the hub is, and the numbers left for the others."""
 
     def __init__(self, house: House, every: int) -> None:
         self.house = house
-        self.folder = house.state / "metrics"
         self.every = every / 1000
         self._process = 0
         self._lock = threading.Lock()
-        self._last = ""
 
     def follow(self) -> None:
         """From the first request of this process on, until it ends."""
@@ -101,32 +95,16 @@ class Left:
             green.spawn(self._run)
 
     def _run(self) -> None:
-        clock, waited = self.house.clock, 0.0
+        clock, numbers, waited = self.house.clock, self.house.numbers, 0.0
         while True:
             before = clock.monotonic()
             green.sleep(TICK)
             late = clock.monotonic() - before - TICK
-            self.house.gauges["late"] = max(late, self.house.gauges["late"] * 0.9)
+            numbers.gauges["late"] = max(late, numbers.gauges["late"] * 0.9)
             waited += TICK
             if waited >= self.every:
                 waited = 0.0
-                green.offload(self.write)
-
-    def write(self) -> None:
-        """Leave the numbers, if they changed. A folder that cannot be written costs the numbers, never a request."""
-        said = json.dumps({**self.house.tally.written(), "gauges": self.house.gauges})
-        if said == self._last:
-            return
-        fresh = self.folder / f".{uuid4().hex}"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(said, encoding="ascii")
-            fresh.replace(self.folder / f"{socket.gethostname()}-{os.getpid()}.json")
-        except OSError:
-            with suppress(OSError):
-                fresh.unlink()
-            return
-        self._last = said
+                green.offload(numbers.leave)
 
 
 factory = wsgi.filter_factory(Metrics, Options, "filter:metrics")

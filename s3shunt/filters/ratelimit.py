@@ -63,7 +63,7 @@ class PeerOptions:
     burst: int | None = option(number, "", help="How many at once; empty: as many as in two seconds.")
     exempt: tuple[Any, ...] = option(networks, "", help="Addresses and networks that are not counted.")
     trusted: tuple[Any, ...] = option(networks, "", help="Peers (addresses, CIDR networks) whose X-Forwarded-For is believed.")
-    catalog: str = option(word, "main", help="The [catalog:NAME] whose index the proxies share their buckets in.")
+    catalog: str = option(word, "main", help="The [catalog:NAME] whose index the proxies share their buckets in, or none.")
     subjects: int = option(number, "100000", help="How many addresses a process remembers.")
 
 
@@ -74,7 +74,7 @@ class Options:
     restores: float | None = option(pace, "", help="How many RestoreObject of them; empty: as many as any request.")
     restores_burst: int = option(number, "100", help="How many RestoreObject at once.")
     exempt: tuple[str, ...] = option(words, "", help="Access keys that are not counted.")
-    catalog: str = option(word, "main", help="The [catalog:NAME] whose index the proxies share their buckets in.")
+    catalog: str = option(word, "main", help="The [catalog:NAME] whose index the proxies share their buckets in, or none.")
     subjects: int = option(number, "100000", help="How many access keys a process remembers.")
 
 

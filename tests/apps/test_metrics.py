@@ -62,8 +62,8 @@ ONE = ("GetObject", 200, 3, 5, 0.03)
 
 
 def test_requests_are_told_by_operation_and_status(site):
-    site.house.tally.request(*ONE)
-    site.house.tally.request("GetObject", 404, 0, 0, 0.0001)
+    site.house.numbers.tally.request(*ONE)
+    site.house.numbers.tally.request("GetObject", 404, 0, 0, 0.0001)
     said = site.samples()
     assert said["s3shunt_requests_total", "GetObject", "200"] == 1
     assert said["s3shunt_requests_total", "GetObject", "404"] == 1
@@ -76,7 +76,7 @@ def test_requests_are_told_by_operation_and_status(site):
 
 
 def test_whatever_was_counted_by_name_is_told(site):
-    counts = site.house.tally.counts
+    counts = site.house.numbers.tally.counts
     counts["lookup", "memory"], counts["upstream", "503"], counts["retries", ""], counts["error", "SlowDown"] = 4, 3, 2, 1
     said = site.samples()
     assert said["s3shunt_lookups_total", "memory"] == 4
@@ -86,8 +86,8 @@ def test_whatever_was_counted_by_name_is_told(site):
 
 
 def test_living_workers_are_added_up(site):
-    site.house.tally.request(*ONE)
-    site.house.gauges["running"] = 1
+    site.house.numbers.tally.request(*ONE)
+    site.house.numbers.gauges["running"] = 1
     site.sibling(os.getppid(), ONE, ONE, running=4)
     said = site.samples()
     assert said["s3shunt_requests_total", "GetObject", "200"] == 3
@@ -107,7 +107,7 @@ def test_what_an_ended_worker_counted_is_never_lost_and_never_told_twice(site):
 
 
 def test_this_process_is_not_counted_from_its_own_file(site):
-    site.house.tally.request(*ONE)
+    site.house.numbers.tally.request(*ONE)
     site.sibling(os.getpid(), ONE)
     assert site.samples()["s3shunt_requests_total", "GetObject", "200"] == 1
 
@@ -138,7 +138,7 @@ def test_without_its_database_it_tells_the_rest(site):
         raise ServiceUnavailable
 
     site.truth.backlog = away
-    site.house.tally.request(*ONE)
+    site.house.numbers.tally.request(*ONE)
     said = site.samples()
     assert said["s3shunt_catalog_up",] == 0
     assert said["s3shunt_requests_total", "GetObject", "200"] == 1

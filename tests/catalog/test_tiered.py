@@ -5,6 +5,7 @@ import textwrap
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,7 @@ from s3shunt.catalog.redis import RedisIndex
 from s3shunt.catalog.sql import SqlCatalog
 from s3shunt.catalog.tiered import TieredCatalog
 from s3shunt.model import Bucket, ObjectRef, State, Step, Swap
-from s3shunt.policy.tally import Tally
+from s3shunt.numbers import Numbers
 from s3shunt.ports import Hit, Miss
 from s3shunt.protocol.errors import ServiceUnavailable
 from s3shunt.testing.clock import HandClock
@@ -79,7 +80,7 @@ class Index:
 
 @pytest.fixture
 def house():
-    return SimpleNamespace(clock=HandClock(), tally=Tally())
+    return SimpleNamespace(clock=HandClock(), numbers=Numbers(Path()))
 
 
 @pytest.fixture
@@ -282,7 +283,7 @@ needs_redis = pytest.mark.skipif(not service.installed(), reason="redis-server i
 @contextmanager
 def proxies(tmp_path, url, count=2):
     """Several processes' views of one catalog, in this one."""
-    house = SimpleNamespace(clock=clock.wall, state=tmp_path, tally=Tally())
+    house = SimpleNamespace(clock=clock.wall, state=tmp_path, numbers=Numbers(Path()))
     truths = [SqlCatalog(SqlCatalog.Options(url=f"sqlite:///{tmp_path}/catalog.db", index=url), house) for _ in range(count)]
     truths[0].upgrade()
     tiers = [TieredCatalog(truth, RedisIndex(RedisIndex.Options(url=url), house), house) for truth in truths]
@@ -364,14 +365,14 @@ def test_in_a_hub_nothing_blocks_and_memory_serves(tmp_path, host):
             {host}
             from pathlib import Path
             from types import SimpleNamespace
-            from s3shunt.policy.tally import Tally
+            from s3shunt.numbers import Numbers
             from s3shunt import clock, green
             import eventlet, time
             from s3shunt.catalog.redis import RedisIndex
             from s3shunt.catalog.sql import SqlCatalog
             from s3shunt.catalog.tiered import TieredCatalog
             from s3shunt.model import Entry, ObjectRef, Step, Swap
-            house = SimpleNamespace(clock=clock.wall, state=Path({str(tmp_path)!r}), tally=Tally())
+            house = SimpleNamespace(clock=clock.wall, state=Path({str(tmp_path)!r}), numbers=Numbers(Path()))
             truth = SqlCatalog(SqlCatalog.Options(url="sqlite:///{tmp_path}/catalog.db", index={running.url!r}), house)
             truth.upgrade()
             catalog = TieredCatalog(truth, RedisIndex(RedisIndex.Options(url={running.url!r}), house), house)

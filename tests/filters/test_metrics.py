@@ -1,6 +1,5 @@
 """Every request is counted once, by what it was and what came of it."""
 
-import json
 import os
 import socket
 
@@ -22,7 +21,7 @@ class Site:
         self.clock = HandClock()
         self.house = connect.House(Ini(tmp / "ini", {}), self.clock)
         self.metrics = Metrics(forward, config.read(Options, "filter:metrics", {}), self.house)
-        self.metrics.left._process = os.getpid()  # nothing in the background
+        self.metrics.ticking._process = os.getpid()  # nothing in the background
         self.app = Application(self.metrics)
         self.file = tmp / "state" / "metrics" / f"{socket.gethostname()}-{os.getpid()}.json"
 
@@ -41,21 +40,21 @@ def test_a_request_is_counted_by_operation_and_status_with_its_bytes_and_its_tim
 
     site = make(answer)
     call(site.app, environ("PUT", "/films/a", b"abc"))
-    assert site.house.tally.requests.keys() == {("PutObject", 200)}
-    row = site.house.tally.requests["PutObject", 200]
+    assert site.house.numbers.tally.requests.keys() == {("PutObject", 200)}
+    row = site.house.numbers.tally.requests["PutObject", 200]
     assert (row[IN], row[OUT], sum(row[CLASSES:])) == (3, 5, 1)
     assert row[SECONDS] == pytest.approx(0.03)
-    assert site.house.tally.counts == {("upstream", "200"): 1, ("retries", ""): 2}
+    assert site.house.numbers.tally.counts == {("upstream", "200"): 1, ("retries", ""): 2}
 
 
 def test_a_request_runs_until_its_body_was_closed(make):
     site = make(Origin(Response(status=200, app_iter=[b"a"])))
     body = site.app(environ("GET", "/films/a"), lambda status, headers: None)
-    assert site.house.gauges["running"] == 1
-    assert not site.house.tally.requests
+    assert site.house.numbers.gauges["running"] == 1
+    assert not site.house.numbers.tally.requests
     body.close()
-    assert site.house.gauges["running"] == 0
-    assert site.house.tally.requests
+    assert site.house.numbers.gauges["running"] == 0
+    assert site.house.numbers.tally.requests
 
 
 def test_what_breaks_does_not_run_for_ever(make):
@@ -65,7 +64,7 @@ def test_what_breaks_does_not_run_for_ever(make):
     site = make(broken)
     with pytest.raises(RuntimeError):
         call(site.app, environ("GET", "/films/a"))
-    assert site.house.gauges["running"] == 0
+    assert site.house.numbers.gauges["running"] == 0
 
 
 def test_refusals_are_counted_by_their_code(make):
@@ -75,36 +74,14 @@ def test_refusals_are_counted_by_their_code(make):
 
     site = make(refuse)
     call(site.app, environ("GET", "/films/a"))
-    assert site.house.tally.counts["error", "AccessDenied"] == 1
+    assert site.house.numbers.tally.counts["error", "AccessDenied"] == 1
 
 
 def test_names_that_clients_invent_make_no_numbers_of_their_own(make):
     site = make(Origin(Response(status=200, app_iter=[b""])))
     for name in ("one", "two"):
         call(site.app, environ("BREW", f"/films/{name}?{name}"))
-    assert site.house.tally.requests.keys() == {("unknown", 200)}
-
-
-def test_numbers_are_left_for_the_others_when_they_changed(make):
-    site = make(Origin(Response(status=200, app_iter=[b""])))
-    call(site.app, environ("GET", "/films/a"))
-    site.metrics.left.write()
-    said = json.loads(site.file.read_text())
-    assert said["requests"][0][:2] == ["GetObject", 200]
-    before = site.file.stat().st_ino
-    site.metrics.left.write()
-    assert site.file.stat().st_ino == before
-    call(site.app, environ("GET", "/films/a"))
-    site.metrics.left.write()
-    assert site.file.stat().st_ino != before
-
-
-def test_a_folder_that_cannot_be_written_costs_no_request(make, tmp_path):
-    site = make(Origin(Response(status=200, app_iter=[b""])))
-    (tmp_path / "state").write_text("not a folder")
-    call(site.app, environ("GET", "/films/a"))
-    site.metrics.left.write()
-    assert sum(site.house.tally.requests["GetObject", 200][CLASSES:]) == 1
+    assert site.house.numbers.tally.requests.keys() == {("unknown", 200)}
 
 
 def test_how_late_the_hub_is_is_looked_at_in_the_background(tmp_path, monkeypatch):
@@ -120,5 +97,5 @@ def test_how_late_the_hub_is_is_looked_at_in_the_background(tmp_path, monkeypatc
 
     monkeypatch.setattr("s3shunt.green.sleep", late)
     with pytest.raises(Over):
-        site.metrics.left._run()
-    assert site.house.gauges["late"] == pytest.approx(0.75)
+        site.metrics.ticking._run()
+    assert site.house.numbers.gauges["late"] == pytest.approx(0.75)
