@@ -34,7 +34,8 @@ def _taken(connection: Connection, insert: Callable[..., Any], claim: claims.Cla
     new = insert(schema.claim).values(**values, holders=holders)
     same = (C.bucket == values["bucket"]) & (C.key == values["key"])
     done = connection.execute(
-        new.on_conflict_do_update(index_elements=[C.account, C.external_id], set_={"holders": C.holders + holders}, where=same)
+        new.on_conflict_do_update(index_elements=[C.account, C.external_id], set_={"holders": C.holders + holders}, where=same),
+        execution_options={"preserve_rowcount": True},  # else PostgreSQL's is forgotten for an INSERT
     )
     return bool(done.rowcount == 1)
 
