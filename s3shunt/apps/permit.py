@@ -1,0 +1,100 @@
+"""May this upload go to the store without us? Asked by an nginx (``auth_request``), which then sends the body itself.
+
+It ends a pipeline of its own, on a listener of its own, which only nginx reaches
+(``containers/nginx/direct-upload.conf``). The doors in front check signature and grants as ever; no body is read.
+
+| answer | means |
+|---|---|
+| 204, with ``X-S3shunt-*`` | nginx sends the upload to the store, under the target and with the Authorization in these |
+| 401, and whatever else | it goes through the other pipeline like any upload, which answers as S3 does |
+
+So nothing is ever refused here, and nothing allowed that the other pipeline would not allow. 204 is for a PutObject
+to a *plain* bucket alone, of which no policy speaks and the catalog holds nothing: such an upload leaves no record, and
+of a bucket with archived objects that could lose it. It must have a Content-Length, no header that we would not send to
+the store as it came, no ``x-amz-checksum-*``, and ``UNSIGNED-PAYLOAD``; with ``hashed = yes`` also the SHA-256 of its body,
+which the store is then told, and must check.
+
+    [listen:permission]
+    address = 127.0.0.1:8081
+    app = permission
+
+    [pipeline:permission]
+    pipeline = access_log errors virtual_host sigv4 grants lookup permit
+
+    [app:permit]
+    use = egg:s3shunt#permit
+    peers = 127.0.0.1
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from s3shunt import config, relay, wsgi
+from s3shunt.config import option
+from s3shunt.connect import House
+from s3shunt.context import Decision
+from s3shunt.model import Identity
+from s3shunt.policy import offload
+from s3shunt.policy.offload import Asked, Known
+from s3shunt.protocol import addressing, headers, presigned, sigv4
+from s3shunt.protocol.errors import AccessDenied
+from s3shunt.relay import Head
+from s3shunt.wsgi import Request, Response
+
+HASH = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Options:
+    store: str = option(config.word, "main", help="The [store:NAME] that uploads go to; it must speak S3 over HTTP.")
+    peers: offload.Peers = option(offload.peers, help="The nginx that may ask: addresses, networks, unix.")
+    hashed: bool = option(config.flag, "no", help="Whether the store checks a body against the SHA-256 that was signed for it.")
+
+
+class Permit:
+    def __init__(self, options: Options, house: House) -> None:
+        self.options = options
+        self.house = house
+        self.upstream = house.upstream(options.store)
+        self.host = self.upstream.endpoint.partition("://")[2]
+
+    def __call__(self, request: Request) -> Response:
+        if not offload.trusts(self.options.peers or (), request.environ["REMOTE_ADDR"]):
+            raise AccessDenied
+        decision, payload = _decided(request), self._payload(request)
+        fields = headers.to_store(request.fields.items())
+        further = {*presigned.further(request.query)} - {"x-id"}
+        asked = Asked(operation=request.operation.name, version=request.ref.version, parameters=further, fields=fields)
+        known = Known(plain=request.context.plain, searched=True)
+        if payload is None or not offload.direct(asked, known, request.fields.by_name()):
+            return Response(status="401 Unauthorized", headerlist=[("Content-Length", "0")], app_iter=())
+        head = relay.sign(
+            Head("PUT", addressing.escape(f"/{request.ref.bucket}/{request.ref.key}"), fields), [], host=self.host, payload=payload,
+            region=self.upstream.region, credential=self._credential(decision.identity), now=self.house.clock.now(),
+        )  # fmt: skip
+        request.context.notes["offload"] = "permit"
+        return Response(status="204 No Content", headerlist=offload.permitted(head.target, head.fields), app_iter=())
+
+    def _payload(self, request: Request) -> str | None:
+        """What was signed of the body, where nobody here has to look at it."""
+        signed = request.fields.get("x-amz-content-sha256") or (sigv4.UNSIGNED if presigned.present(request.query) else "")
+        hashed = self.options.hashed and HASH.fullmatch(signed) is not None
+        return signed if hashed or signed == sigv4.UNSIGNED else None
+
+    def _credential(self, identity: Identity) -> tuple[str, str]:
+        if identity.store_access_key and identity.store_secret_key:
+            return identity.store_access_key, identity.store_secret_key
+        return self.upstream.credential(identity.account)
+
+
+def _decided(request: Request) -> Decision:
+    """The decision that allows exactly this request. Raises AccessDenied without one."""
+    decision = request.context.decision
+    if decision is None or decision.operation != request.operation or decision.denied:
+        raise AccessDenied
+    if replace(decision.ref, version=None) != replace(request.ref, version=None):
+        raise AccessDenied
+    return decision
+
+
+factory = wsgi.app_factory(Permit, Options, "app:permit")
