@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.progress import track
 
-from s3shunt.cli import entries, say
+from s3shunt.cli import cache, entries, say
 from s3shunt.config import ConfigError
 from s3shunt.model import Entry, ObjectRef, State, Step, Swap
 from s3shunt.policy import notation
@@ -36,6 +36,10 @@ with_name = click.option("--name", default="main", show_default=True, help="Whic
 @click.group()
 def catalog() -> None:
     """Where each object's bytes are."""
+
+
+for word in (cache.pin, cache.unpin, cache.pins, cache.room):
+    catalog.add_command(word)
 
 
 @catalog.command()
@@ -90,11 +94,15 @@ def _scanned(truth: Truth, account: str, bucket: str, prefix: str, *, versions: 
 @click.option("--state", type=click.Choice([state.value for state in State]), default=None)
 @click.option("--external-id", default=None)
 @click.option("--bucket", default=None)
+@click.option("--pinned", is_flag=True, help="All that are pinned, and no others.")
 @click.option("--limit", default=1000, show_default=True)
 @say.with_ini
 @say.with_json
-def find(ini: Path, state: str | None, external_id: str | None, bucket: str | None, limit: int, *, as_json: bool) -> None:
+def find(ini: Path, state: str | None, external_id: str | None, bucket: str | None, limit: int, *, pinned: bool, as_json: bool) -> None:
     """Entries by state, external id or bucket."""
+    if pinned:
+        _table(cache.every_pinned(say.house(ini).truth()), as_json=as_json)
+        return
     wanted = State(state) if state else None
     _table(say.house(ini).truth().select(state=wanted, external_id=external_id, bucket=bucket, limit=limit), as_json=as_json)
 

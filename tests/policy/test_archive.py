@@ -200,9 +200,6 @@ def test_further_copies_are_counted():
     assert steps.counted(VERIFIED, replace(COPY, archive_id="other", copies=2)) is None
 
 
-def test_evictions_begin_above_the_high_mark_and_end_at_the_low():
-    policy = replace(POLICY, high=80, low=50)
-    rows = [replace(VERIFIED, ref=ObjectRef("b", f"{n}", "null")) for n in range(9)]
-    assert steps.to_evict(rows, 80, 100, policy, 0) == []
-    assert steps.to_evict(rows, 81, 100, policy, 0) == rows[:4]
-    assert steps.to_evict(rows, 81, 100, POLICY, 0) == []
+@pytest.mark.parametrize(("until", "may"), [(0, True), (100, True), (101, False)])
+def test_what_is_pinned_is_not_evicted(until, may):
+    assert steps.evictable(replace(VERIFIED, pinned=until), POLICY, 100) is may
