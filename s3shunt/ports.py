@@ -188,7 +188,21 @@ class Cache(Protocol):
         """0 when nobody did."""
 
 
-class Truth(Catalog, Intents, Registry, Recalls, Ledger, Events, Cache, Protocol):
+class Bulk(Protocol):
+    """Many rows at once, for who brings a catalog in."""
+
+    def rows_of(self, refs: Sequence[ObjectRef]) -> list[Entry]:
+        """All rows of these keys, whatever their versions, in no order."""
+
+    def adopt(self, entries: Sequence[Entry], *, rehearse: bool = False) -> list[Entry]:
+        """Insert those whose name no row has, in one durable transaction; which those are.
+
+        Left out, of several of one name all but the first, and what would be a second
+        current version of a key, or would take an external id that another key has. ``rehearse``: only say it.
+        """
+
+
+class Truth(Catalog, Intents, Registry, Recalls, Ledger, Events, Cache, Bulk, Protocol):
     """All of the above on one database: what ``[catalog:x]`` connects to."""
 
     def check(self) -> list[str]:
@@ -216,6 +230,12 @@ class Index(Protocol):
         """Rows that a writer changed: what was kept of them, or is about to be filled, is never given again.
 
         Raises ServiceUnavailable when it is not taken.
+        """
+
+    def show(self, changed: Iterable[tuple[int, ObjectRef, Entry | None]]) -> None:
+        """For people to read, where that is wished: keys with their current entries, each with the number of its last change.
+
+        Nobody asks it back. A lower number never comes after a higher one. Raises ServiceUnavailable.
         """
 
 

@@ -12,6 +12,7 @@ from s3shunt import config
 from s3shunt.config import option
 from s3shunt.model import Bucket, Entry, Event, Intent, Job, JobState, ObjectRef, Pin, Recall, Room, Search, State, Step, Swap, Upload
 from s3shunt.policy import media, space, transitions
+from s3shunt.policy.adopt import Taken
 from s3shunt.policy.claims import Claims, moved
 from s3shunt.ports import Truth
 
@@ -158,6 +159,26 @@ class MemoryCatalog:
         with self._lock:
             name = _pk(ref)[:3]
             return sorted((row for pk, row in self._rows.items() if pk[:3] == name), key=_listing_order)
+
+    # Many at once
+
+    def rows_of(self, refs: Sequence[ObjectRef]) -> list[Entry]:
+        names = {_pk(ref)[:3] for ref in refs}
+        with self._lock:
+            return [row for pk, row in self._rows.items() if pk[:3] in names]
+
+    def adopt(self, entries: Sequence[Entry], *, rehearse: bool = False) -> list[Entry]:
+        with self._lock:
+            taken = Taken()
+            for row in self.rows_of([entry.ref for entry in entries]):
+                taken.row(*_pk(row.ref), current=row.current)
+            for entry in entries:
+                if entry.external_id and (holder := self._claims.holder(entry.ref.account, entry.external_id)):
+                    taken.claim(holder.account, entry.external_id, *_pk(holder)[1:3])
+            fresh = [entry for entry in entries if taken.take(entry, _pk(entry.ref)[2])]
+            if not rehearse:
+                assert self.commit(Step(swaps=tuple(Swap(None, entry) for entry in fresh)))
+            return fresh
 
     # Intents
 

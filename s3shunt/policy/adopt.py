@@ -1,6 +1,6 @@
 """How an object that only an archive knows comes into the catalog."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from s3shunt.model import NULL, Entry, Facts, ObjectRef, Policy, State, Step, Swap
@@ -36,6 +36,37 @@ def adopted(ref: ObjectRef, copy: Copy, policy: Policy, store: str, now: int, *,
         reason="found in the archive by name",
     )
     return Step(swaps=(Swap(None, entry),))
+
+
+class Taken:
+    """Names and external ids that rows have already, and those that one batch takes one after the other."""
+
+    def __init__(self) -> None:
+        self._names: set[tuple[str, str, bytes, str]] = set()
+        self._current: set[tuple[str, str, bytes]] = set()
+        self._claims: dict[tuple[str, str], tuple[str, bytes]] = {}
+
+    def row(self, account: str, bucket: str, key: bytes, version: str, *, current: bool) -> None:
+        self._names.add((account, bucket, key, version))
+        if current:
+            self._current.add((account, bucket, key))
+
+    def claim(self, account: str, external_id: str, bucket: str, key: bytes) -> None:
+        self._claims[account, external_id] = (bucket, key)
+
+    def take(self, entry: Entry, key: bytes, said: Callable[[str], str] = str) -> bool:
+        """Whether it may come in; then it is in. ``said``: an external id as it is kept."""
+        ref = entry.ref
+        name = (ref.account, ref.bucket, key)
+        version = ref.version or NULL
+        if (*name, version) in self._names or (entry.current and name in self._current):
+            return False
+        if entry.external_id:
+            mine = (ref.bucket, key)
+            if self._claims.setdefault((ref.account, said(entry.external_id)), mine) != mine:
+                return False
+        self.row(*name, version, current=entry.current)
+        return True
 
 
 def _facts(copy: Copy, now: int) -> Facts:

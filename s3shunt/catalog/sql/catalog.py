@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from s3shunt import clock, config
+from s3shunt.catalog.sql.bulk import Bulk
 from s3shunt.catalog.sql.cache import Cache
 from s3shunt.catalog.sql.database import Database, DatabaseOptions
 from s3shunt.catalog.sql.entries import Entries
@@ -23,12 +24,16 @@ class Options(DatabaseOptions):
     """``[catalog:NAME]``"""
 
     index: str | None = option(config.url, "", help="redis://host:port/0 or redis+unix:///path.sock: a fast copy; empty: none.")
+    view: bool = option(config.flag, "no", help="Whether the index also shows each key that changes as a hash that people can read.")
+    view_keep: int = option(config.duration, "30d", help="How long a key is shown there that changes no more.")
 
 
-class SqlCatalog(Entries, Searches, Ledger, Registry, Cache):
+class SqlCatalog(Entries, Searches, Ledger, Registry, Cache, Bulk):
     Options = Options
 
     def __init__(self, options: Options, house: Any = None) -> None:
+        if options.view and not options.index:
+            raise ValueError("view = yes: expected an index to show it in")
         self.options = options
         self._database = Database(options)
         self._clock = house.clock if house is not None else clock.wall

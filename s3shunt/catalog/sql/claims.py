@@ -16,6 +16,7 @@ from s3shunt.model import Intent, Swap
 from s3shunt.policy import claims
 
 C = schema.claim.c
+AT_ONCE = 500
 
 
 def move(
@@ -26,6 +27,22 @@ def move(
         if change < 0:
             _let_go(connection, claim, -change)
         elif not _taken(connection, insert, claim, change):
+            raise Conflict
+
+
+def take_fresh(connection: Connection, insert: Callable[..., Any], swaps: Iterable[Swap]) -> None:
+    """The ids of new rows, all at once. Raises Conflict when somebody took one of them a moment ago."""
+    wanted = claims.moved(swaps, (), ())
+    for start in range(0, len(wanted), AT_ONCE):
+        some = [rows.claim_values(claim) | {"holders": holders} for claim, holders in wanted[start : start + AT_ONCE]]
+        new = insert(schema.claim).values(some)
+        same = (C.bucket == new.excluded.bucket) & (C.key == new.excluded.key)
+        done = connection.execute(
+            new.on_conflict_do_update(
+                index_elements=[C.account, C.external_id], set_={"holders": C.holders + new.excluded.holders}, where=same,
+            )
+        )  # fmt: skip
+        if done.rowcount != len(some):
             raise Conflict
 
 

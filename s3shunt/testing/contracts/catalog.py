@@ -21,6 +21,7 @@ from s3shunt.model import (
     Swap,
 )  # fmt: skip
 from s3shunt.policy.transitions import IllegalTransition
+from s3shunt.testing.contracts.bulk import BulkContract
 from s3shunt.testing.contracts.cache import CacheContract
 from s3shunt.testing.contracts.ledger import LATE, REF, LedgerContract
 from s3shunt.testing.contracts.media import MediaContract
@@ -47,7 +48,7 @@ FULL = Entry(
 )  # fmt: skip
 
 
-class CatalogContract(LedgerContract, CacheContract, MediaContract):
+class CatalogContract(LedgerContract, CacheContract, MediaContract, BulkContract):
     """The fixture's catalog is empty, and keeps an outbox for an index."""
 
     @pytest.fixture
