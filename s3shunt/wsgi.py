@@ -20,6 +20,7 @@ from s3shunt.context import Context, Decision
 from s3shunt.model import ANONYMOUS, ObjectRef
 from s3shunt.protocol import addressing, operations
 from s3shunt.protocol.errors import BadRequest, IncompleteBody, InvalidURI, MalformedXML, ServiceUnavailable
+from s3shunt.protocol.names import Known
 
 __all__ = [
     "Body", "Handler", "Request", "Response", "app_factory", "document", "dropped", "filter_factory", "subrequest", "taken", "watch_close",
@@ -91,22 +92,6 @@ class Fields(MutableMapping[str, str]):
         return self.by_name().items()
 
 
-class _Known(dict[str, str]):
-    """A memory of names: what is not in it is worked out, and remembered while there is room."""
-
-    MOST = 4096
-
-    def __init__(self, work_out: Callable[[str], str]) -> None:
-        super().__init__()
-        self.work_out = work_out
-
-    def __missing__(self, name: str) -> str:
-        found = self.work_out(name)
-        if len(self) < self.MOST:
-            self[name] = found
-        return found
-
-
 def header_name(variable: str) -> str:
     """A header's lower-case name from its CGI variable; empty for what is no header."""
     if variable in ("CONTENT_TYPE", "CONTENT_LENGTH"):
@@ -119,7 +104,7 @@ def _variable(name: str) -> str:
     return variable if variable in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{variable}"
 
 
-_NAMES, _VARIABLES, _LOWER = _Known(header_name), _Known(_variable), _Known(str.lower)
+_NAMES, _VARIABLES, _LOWER = Known(header_name), Known(_variable), Known(str.lower)
 
 
 class Response(webob.Response):

@@ -101,6 +101,9 @@ class Options:
 
 
 Fields = list[tuple[str, str]]
+Given = tuple[int, str, Iterable[bytes]]
+"""Length, payload hash for the signature, and the bytes."""
+NOTHING: Given = (0, sigv4.EMPTY_SHA256, ())
 
 
 class Proxy:
@@ -121,30 +124,32 @@ class Proxy:
         query = _query(request, decision)
         if self.elsewhere is not None and (sent := self.elsewhere(request, decision, fields, query, self._credential)) is not None:
             return sent
-        with ExitStack() as kept:
-            length, payload, body = self._body(request, kept)
-            if request.method in ("PUT", "POST"):
-                fields.append(("content-length", str(length)))
-            head = relay.sign(
-                Head(request.method, path(request.ref), fields, length), query, host=self.relay.host, region=self.upstream.region,
-                credential=self._credential(decision.identity), now=self.house.clock.now(), payload=payload,
-            )  # fmt: skip
-            answer = self.relay.send(head, body, retry=request.operation.retry)
+        if request.operation.body is Body.NONE:
+            answer = self._sent(request, decision.identity, fields, query, NOTHING)
+        else:
+            with ExitStack() as kept:
+                answer = self._sent(request, decision.identity, fields, query, self._body(request, kept))
         _of_the_version(request, answer)
         request.context.upstream_status, request.context.upstream_attempts = answer.status, answer.attempts
         return _answered(answer)
+
+    def _sent(self, request: Request, who: Identity, fields: Fields, query: Fields, given: Given) -> Answer:
+        length, payload, body = given
+        if request.method in ("PUT", "POST"):
+            fields.append(("content-length", str(length)))
+        head = relay.sign(
+            Head(request.method, path(request.ref), fields, length), query, host=self.relay.host, region=self.upstream.region,
+            credential=self._credential(who), now=self.house.clock.now(), payload=payload,
+        )  # fmt: skip
+        return self.relay.send(head, body, retry=request.operation.retry)
 
     def _credential(self, identity: Identity) -> tuple[str, str]:
         if identity.store_access_key and identity.store_secret_key:
             return identity.store_access_key, identity.store_secret_key
         return self.upstream.credential(identity.account)
 
-    def _body(self, request: Request, kept: ExitStack) -> tuple[int, str, Iterable[bytes]]:
-        """Length, payload hash for the signature, and the bytes."""
-        kind = request.operation.body
-        if kind is Body.NONE:
-            return 0, sigv4.EMPTY_SHA256, ()
-        if kind is not Body.BYTES:
+    def _body(self, request: Request, kept: ExitStack) -> Given:
+        if request.operation.body is not Body.BYTES:
             data = document(request)
             if not xml.harmless(data):
                 raise MalformedXML  # the store may resolve what it declares
@@ -264,22 +269,29 @@ def _unspooled(file: IO[bytes]) -> Iterator[bytes]:
 
 def _no_archive_class(request: Request) -> None:
     """Who asks for one is told when nobody kept it: else the object would stay where it is, and he would not know."""
+    if request.operation.name not in CLASSED:
+        return
     asked = request.fields.get("x-amz-storage-class", "")
-    if request.operation.name in CLASSED and asked.strip().upper() in headers.ARCHIVE_CLASSES:
+    if asked.strip().upper() in headers.ARCHIVE_CLASSES:
         raise InvalidStorageClass(StorageClassRequested=asked)
 
 
 def decided(request: Request) -> Decision:
     """The decision that allows exactly this request. Raises AccessDenied without one."""
     decision, ref = request.context.decision, request.ref
-    if decision is None or decision.operation != request.operation or _whole(decision.ref) != _whole(ref):
+    if decision is None or decision.operation is not request.operation or not _same(decision.ref, ref):
         log.error("request %s: %s %s without a decision for it", request.context.request_id, request.method, ref)
         raise AccessDenied
-    named = _named(request)
+    operation = request.operation
+    named = _named(request) if operation.copies or operation.name == "DeleteObjects" else ()
     if decision.denied or (named and not {*map(_whole, named)} <= {*map(_whole, decision.targets)}):
         log.error("request %s: %s %s names what was not allowed", request.context.request_id, request.operation, ref)
         raise AccessDenied
     return decision
+
+
+def _same(one: ObjectRef, other: ObjectRef) -> bool:
+    return one is other or _whole(one) == _whole(other)
 
 
 def _whole(ref: ObjectRef) -> ObjectRef:
@@ -324,7 +336,7 @@ def _query(request: Request, decision: Decision) -> list[tuple[str, str]]:
 def _of_the_version(request: Request, answer: Answer) -> None:
     """Some stores answer an unknown version id with the current object, of which nobody has decided whether it may be read."""
     asked = request.ref.version
-    if request.operation.name not in VERSIONS or asked in (None, NULL) or answer.status not in (200, 206):
+    if asked is None or asked == NULL or request.operation.name not in VERSIONS or answer.status not in (200, 206):
         return
     if next((value for name, value in answer.fields if name.lower() == "x-amz-version-id"), None) != asked:
         answer.body.close()

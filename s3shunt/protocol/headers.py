@@ -6,9 +6,9 @@ of a store's own dialect ever crosses by accident.
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 
 from s3shunt.protocol.errors import InvalidArgument, NotImplemented
+from s3shunt.protocol.names import Known
 
 Fields = list[tuple[str, str]]
 
@@ -64,7 +64,7 @@ def to_store(fields: Iterable[tuple[str, str]]) -> Fields:
     NotImplemented for a header that cannot be left out without changing what is
     asked, InvalidArgument for a value that does not fit on a line.
     """
-    kept = [(name, value) for spelled, value in fields if (name := _asked(spelled)) and value != ""]
+    kept = [(name, value) for spelled, value in fields if (name := _ASKED[spelled]) and value != ""]
     if not kept:
         return kept
     if unfit := [name for name, value in kept if not fit(value)]:
@@ -74,7 +74,6 @@ def to_store(fields: Iterable[tuple[str, str]]) -> Fields:
     return [(name, value) for name, value in kept if value and _makes_sense(name, value, summed=summed)]
 
 
-@lru_cache(maxsize=4096)
 def _asked(spelled: str) -> str:
     """The name of a header that goes on, in lower case; empty for one that stays. Raises NotImplemented."""
     name = spelled.lower()
@@ -97,16 +96,22 @@ def from_store(fields: Iterable[tuple[str, str]]) -> Fields:
     Hop-by-hop headers, the store's Date, Server, cookies and request ids stay
     behind, and so does a value that would not fit on one line.
     """
-    return [(name, value) for spelled, value in fields if (name := _shown(spelled)) and fit(value)]
+    kept = [(name, value) for spelled, value in fields if (name := _SHOWN[spelled])]
+    whole = "".join([value for _, value in kept])
+    if whole.isascii() and whole.isprintable():
+        return kept
+    return [(name, value) for name, value in kept if fit(value)]
 
 
-@lru_cache(maxsize=4096)
 def _shown(spelled: str) -> str:
     """How the client sees the name of a header; empty for one that he shall not see."""
     name = spelled.lower()
     if name == "content-length":
         return "Content-Length"
     return spelled if name in _FROM_STORE or (name.startswith(_FROM_STORE_PREFIXES) and name not in _STORES_OWN) else ""
+
+
+_ASKED, _SHOWN = Known(_asked), Known(_shown)
 
 
 def without_aws_chunked(value: str) -> str:

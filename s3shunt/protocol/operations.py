@@ -6,7 +6,7 @@ record (effect); nobody keeps a list of operations of their own.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from s3shunt.model import ObjectRef
@@ -69,13 +69,14 @@ class Operation:
     retry: bool = False
     effect: Effect = Effect.NONE
 
+    copies: bool = field(init=False, default=False)
+    """Whether x-amz-copy-source names where the bytes come from."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "copies", self.subresource.endswith("copy"))
+
     def __str__(self) -> str:
         return self.name
-
-    @property
-    def copies(self) -> bool:
-        """Whether x-amz-copy-source names where the bytes come from."""
-        return self.subresource.endswith("copy")
 
 
 def _rows() -> list[Operation]:
@@ -170,6 +171,17 @@ def scope(ref: ObjectRef) -> str:
     return "bucket" if ref.bucket else "service"
 
 
+def _subresource(query: Collection[str]) -> str:
+    """The one that is asked for, '' for none. Raises NotImplemented."""
+    names = {name for name in query if not name.lower().startswith("x-amz-")}
+    if unknown := names - SUBRESOURCES - PARAMETERS:
+        raise NotImplemented(f"The parameter {min(unknown)!r} is not implemented.")
+    asked = names & SUBRESOURCES
+    if len(asked) > 1:
+        raise NotImplemented(f"The parameters {' and '.join(sorted(asked))} cannot be combined.")
+    return next(iter(asked), "")
+
+
 def of(method: str, ref: ObjectRef, query: Collection[str], headers: Mapping[str, str]) -> Operation:
     """The operation of a request. ``headers`` is keyed as the caller likes, case-insensitively.
 
@@ -177,14 +189,7 @@ def of(method: str, ref: ObjectRef, query: Collection[str], headers: Mapping[str
     table (it must never pass for a plain operation), MethodNotAllowed for a
     method the target does not know.
     """
-    names = {name for name in query if not name.lower().startswith("x-amz-")} if query else set()
-    asked = names & SUBRESOURCES
-    if unknown := names - SUBRESOURCES - PARAMETERS:
-        raise NotImplemented(f"The parameter {min(unknown)!r} is not implemented.")
-    if len(asked) > 1:
-        raise NotImplemented(f"The parameters {' and '.join(sorted(asked))} cannot be combined.")
-    where = scope(ref)
-    subresource = next(iter(asked), "")
+    where, subresource = scope(ref), _subresource(query) if query else ""
     if method == "PUT" and where == "object" and "x-amz-copy-source" in headers and subresource in ("", "uploadId"):
         subresource = f"{subresource} copy".strip()
     found = OPERATIONS.get((method, where, subresource))

@@ -97,11 +97,16 @@ def authorization(
 
     ``path`` is percent-encoded as it will be sent, ``query`` holds decoded pairs.
     """
-    scope = Scope(timestamp[:8], region, service)
+    scope = _within(timestamp[:8], region, service)
     names = tuple(sorted(headers))
     canonical = canonical_request((method, path, canonical_query(query)), headers, names, payload_hash)
     signature = signing_key(secret_key, scope).sign(string_to_sign(canonical, timestamp, scope))
-    return f"{ALGORITHM} Credential={access_key}/{scope}, SignedHeaders={';'.join(names)}, Signature={signature}"
+    return f"{ALGORITHM} Credential={access_key}/{scope.text}, SignedHeaders={';'.join(names)}, Signature={signature}"
+
+
+@lru_cache(maxsize=64)
+def _within(date: str, region: str, service: str) -> Scope:
+    return Scope(date, region, service)
 
 
 def canonical_request(line: tuple[str, str, str], headers: Mapping[str, str], names: Sequence[str], payload: str) -> str:

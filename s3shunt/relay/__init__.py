@@ -105,8 +105,13 @@ class Relay:
     def _attempt(self, head: Head, wire: bytes, body: Iterable[bytes], attempt: int, *, fresh: bool) -> Answer:
         link, done = self._take(fresh=fresh), False
         try:
-            whole = _send(link, head, wire, body, self.limits.gap / 1000)
-            link.until(self.limits.response / 1000)
+            if head.length or body:
+                whole = _send(link, head, wire, body, self.limits.gap / 1000)
+                link.until(self.limits.response / 1000)
+            else:
+                whole = True
+                link.until(self.limits.response / 1000)
+                link.send(wire)
             told, rest = _answer(link, head.method)
             self._breaker.answered()
             if not whole and told.status < 400:

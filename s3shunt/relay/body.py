@@ -52,6 +52,10 @@ class AnswerBody:
 
     def whole(self) -> bytes:
         """All that is left, in one piece."""
+        if self._link is not None and self.left is not None and self.left == len(self._buffer):
+            data, self._buffer, self.left = self._buffer, b"", 0
+            self.finish()
+            return data
         pieces = list(self)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

@@ -4,26 +4,26 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from s3shunt.protocol.errors import InvalidArgument
+from s3shunt.protocol.names import Known
 
 LONGEST = 65536
 MOST = 200
 """Bytes and fields of an answer's head."""
 
 _STATUS = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
-_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*([\t\x20-\x7e\x80-\xff]*)")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LINE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_DIGITS = re.compile("[0-9]{1,18}")
-_TARGET = re.compile(r"[\x21-\x7e]+")
+
 
 
 class Unclear(Exception):
     """What came is no answer whose end is known for sure."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """A request without its body. ``fields`` hold everything that is sent, Host and Content-Length included."""
 
     method: str
@@ -33,12 +33,14 @@ class Head:
 
     def wire(self) -> bytes:
         """Raises InvalidArgument for what would not be one request."""
-        lines = [f"{self.method} {self.target} HTTP/1.1", *[f"{name}: {value}" for name, value in self.fields]]
-        text = "\r\n".join(lines)
-        if text.count("\n") != len(self.fields) or text.count("\r") != len(self.fields) or not _TARGET.fullmatch(self.target):
+        target, fields = self.target, self.fields
+        text = "\r\n".join([f"{self.method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in fields], "", ""])
+        ends = len(fields) + 2
+        fits = text.count("\n") == ends == text.count("\r") and target.isascii() and target.isprintable() and " " not in target
+        if not fits or not target:
             raise InvalidArgument("A header or target does not fit on its line.")
         try:
-            return f"{text}\r\n\r\n".encode("latin-1")
+            return text.encode("latin-1")
         except UnicodeEncodeError:
             raise InvalidArgument("A header holds what HTTP cannot carry.") from None
 
@@ -58,40 +60,58 @@ class Told:
 def read(head: bytes, method: str) -> Told:
     """``head`` without its empty line. Raises Unclear."""
     first, *lines = head.decode("latin-1").split("\r\n")
-    found = _STATUS.fullmatch(first)
-    if found is None or len(lines) > MOST:
-        raise Unclear("no status line, or too many fields")
-    fields, special = [], []
+    if len(lines) > MOST:
+        raise Unclear("too many fields")
+    status, reason, closing = _status(first)
+    fields, framing = [], []
     for line in lines:
         field, matters = _field(line)
         fields.append(field)
-        if matters:
-            special.append((matters, field[1]))
-    status = int(found[2])
-    closing = found[1] == "0" or any(name == "connection" and "close" in value.lower() for name, value in special)
-    return Told(status, (found[3] or "").strip(), fields, _length(special, method, status), not closing)
+        if matters == "connection":
+            closing = closing or "close" in field[1].lower()
+        elif matters:
+            framing.append((matters, field[1]))
+    return Told(status, reason, fields, _length(framing, method, status), not closing)
+
+
+@lru_cache(maxsize=256)
+def _status(line: str) -> tuple[int, str, bool]:
+    """Status, reason, and whether the connection ends because it is HTTP/1.0. Raises Unclear."""
+    found = _STATUS.fullmatch(line)
+    if found is None:
+        raise Unclear("no status line")
+    return int(found[2]), (found[3] or "").strip(), found[1] == "0"
 
 
 @lru_cache(maxsize=4096)
 def _field(line: str) -> tuple[tuple[str, str], str]:
     """A field, and its name in lower case where the connection goes by it. Raises Unclear."""
-    found = _FIELD.fullmatch(line)
-    if found is None:
+    name, colon, rest = line.partition(":")
+    if not colon or not ((rest.isascii() and rest.isprintable()) or _LINE.fullmatch(rest)):
         raise Unclear("a field that is none")
-    name = found[1].lower()
-    return (found[1], found[2].strip("\t ")), name if name in ("content-length", "transfer-encoding", "connection") else ""
+    return (name, rest.strip("\t ")), _MATTERS[name]
 
 
-def _length(special: list[tuple[str, str]], method: str, status: int) -> int | None:
-    lengths = [value for name, value in special if name == "content-length"]
-    codings = [value for name, value in special if name == "transfer-encoding"]
+def _matters(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise Unclear("a field's name that is none")
+    lower = name.lower()
+    return lower if lower in ("content-length", "transfer-encoding", "connection") else ""
+
+
+_MATTERS = Known(_matters)
+
+
+def _length(framing: list[tuple[str, str]], method: str, status: int) -> int | None:
     bodiless = method == "HEAD" or status in (204, 304) or status < 200
-    if len(lengths) + len(codings) > 1 or (not lengths and not codings and not bodiless):
+    if len(framing) != 1 and (framing or not bodiless):
         raise Unclear("an answer without a certain end")
-    if codings and codings[0].lower() != "chunked" and not bodiless:
-        raise Unclear("a transfer coding that nobody asked for")
-    if lengths and not _DIGITS.fullmatch(lengths[0]):
-        raise Unclear("a length that is none")
-    if bodiless:
-        return 0
-    return None if codings else int(lengths[0])
+    for name, value in framing:
+        if name == "transfer-encoding":
+            if value.lower() != "chunked" and not bodiless:
+                raise Unclear("a transfer coding that nobody asked for")
+            return 0 if bodiless else None
+        if not (value.isascii() and value.isdigit() and len(value) <= 18):
+            raise Unclear("a length that is none")
+        return 0 if bodiless else int(value)
+    return 0

@@ -12,6 +12,8 @@ import ssl
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from greenlet import getcurrent
+
 from s3shunt import clock, green
 
 PIECE = 65536
@@ -107,9 +109,13 @@ class Hub:
     """A link's place on the hub."""
 
     def __init__(self, hub: Any, fileno: int) -> None:
+        from eventlet import hubs
+
         self.hub, self.fileno = hub, fileno
         self.waiter: Any = None
         self._listener: Any = None
+        self._watch = Watch.of(hub)
+        self._current = hubs.get_hub
 
     @classmethod
     def here(cls, fileno: int) -> "Hub":
@@ -119,14 +125,10 @@ class Hub:
 
     @property
     def mine(self) -> bool:
-        from eventlet import hubs
-
-        return hubs.get_hub() is self.hub
+        return self._current() is self.hub
 
     def wait(self, link: Link, *, writing: bool) -> None:
-        from greenlet import getcurrent
-
-        watch = Watch.of(self.hub)
+        watch = self._watch
         if writing:
             self._pause()  # or what the store sends meanwhile would wake the writer
             listener = self._listen("write")
