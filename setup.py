@@ -13,7 +13,7 @@ DOORS = [
     "record", "shunt",
 ]  # fmt: skip
 APPS = ["proxy", "permit", "notices", "metrics"]
-JOBS = ["archive", "evict", "recall", "expire", "discard", "sweep", "scan", "audit"]
+JOBS = ["archive", "evict", "recall", "expire", "discard", "sweep", "scan", "audit", "media"]
 
 setup(
     name="s3shunt",

@@ -79,7 +79,8 @@ class House:
     def _index(self, truth: Truth, name: str, url: str) -> Any:
         section = f"catalog:{name}"
         made = _load("index", _scheme(section, "index", url), section)
-        given = made.Options(url=url, secret_file=truth.options.secret_file)  # type: ignore[attr-defined]
+        options: Any = truth.options  # type: ignore[attr-defined]
+        given = made.Options(url=url, secret_file=options.secret_file, view=options.view, view_keep=options.view_keep)
         return self._once("index", name, lambda: made(given, self))
 
     def store(self, name: str = "main") -> ObjectStore:

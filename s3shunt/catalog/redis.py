@@ -14,7 +14,7 @@ import json
 import os
 import socket
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -29,13 +29,15 @@ from redis.exceptions import RedisError
 from s3shunt import config, green
 from s3shunt.config import option
 from s3shunt.model import Entry, ObjectRef
-from s3shunt.policy import notation, recent
+from s3shunt.policy import notation, recent, view
 from s3shunt.policy.recent import Name
 from s3shunt.ports import Hit, Index, Meter, Miss
 from s3shunt.protocol.errors import ServiceUnavailable
 
 RECORD, PLACEHOLDER = b"=", b"?"
 MAC = 32
+GONE = 60_000
+"""For so long it is shown that a key is gone: whoever is late with what it was before comes too late."""
 
 READ = """
 local found = redis.call('GET', KEYS[1])
@@ -48,6 +50,15 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]
 FORGET = """
 for _, name in ipairs(KEYS) do redis.call('DEL', name) end
 redis.call('PUBLISH', ARGV[1], ARGV[2])
+"""
+SHOW = """
+if redis.call('TYPE', KEYS[1]).ok == 'hash' then
+  local shown = redis.call('HGET', KEYS[1], 'change')
+  if shown and tonumber(shown) > tonumber(ARGV[2]) then return end
+end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'change', ARGV[2], unpack(ARGV, 3))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
 """
 SPEND = """
 local clock = redis.call('TIME')
@@ -73,6 +84,8 @@ class Options:
     connections: int = option(config.number, "64", help="Calls at the same time; one more is a miss.")
     max_record: int = option(config.size, "64K", help="Larger entries stay in the database.")
     keep: int = option(config.duration, "1d", help="How long a record is kept that nobody changed.")
+    view: bool = option(config.flag, "no", help="Whether the state of each key that changes is also shown for people to read.")
+    view_keep: int = option(config.duration, "30d", help="How long that of a key is shown which changes no more.")
 
 
 class GreenSocket:
@@ -160,6 +173,16 @@ class RedisIndex:
         with self._link() as link:
             labels = [self._label(link.run_id, name) for name in names]
             _call(link, "EVAL", FORGET, len(labels), *labels, self._channel, json.dumps(names))
+
+    def show(self, changed: Iterable[tuple[int, ObjectRef, Entry | None]]) -> None:
+        if not self.options.view:
+            return
+        now = self._clock.now()
+        with self._link() as link:
+            for number, ref, entry in changed:
+                keep = self.options.view_keep if entry is not None else min(self.options.view_keep, GONE)
+                told = [text for pair in view.fields(entry, now).items() for text in pair]
+                _call(link, "EVAL", SHOW, 1, view.label(ref), keep, number, *told)
 
     def spend(self, subject: str, wanted: int, each: float, burst: int) -> tuple[int, int]:
         """``policy.ratelimit.take`` for all processes, by the server's clock. Raises ServiceUnavailable."""

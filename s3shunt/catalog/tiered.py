@@ -10,11 +10,13 @@ sockets and offloaded calls. ``commit`` blocks as the database does.
 
 import logging
 import os
+from dataclasses import replace
 from typing import Any
 
 from s3shunt import green
 from s3shunt.model import Entry, ObjectRef, Step
 from s3shunt.policy.recent import Recent, Unknown, name, touched
+from s3shunt.policy.view import latest
 from s3shunt.ports import Catalog, Hit, Truth
 from s3shunt.protocol.errors import ServiceUnavailable
 
@@ -38,6 +40,7 @@ class TieredCatalog:
         self._index = index
         self._clock = house.clock
         self._counts = house.numbers.tally.counts
+        self._shows = bool(getattr(getattr(truth, "options", None), "view", False))
         self.recent = Recent(CAPACITY)
         self._open = False  # the index may be read: the link stands, and no publish row was open behind it
         self._closed = False
@@ -125,8 +128,24 @@ class TieredCatalog:
             changed = [what.ref if isinstance(what, Entry) else what for _, what in rows]
             self._forget(changed)
             self._index.publish(*changed)
+            self._show(rows)
             green.offload(self._truth.published, *[id_ for id_, _ in rows])
         return len(rows)
+
+    def _show(self, rows: list[tuple[int, Entry | ObjectRef]]) -> None:
+        """Keys as they are by now, for people to read. What is not taken is not shown, and nothing waits for it."""
+        if not self._shows:
+            return
+        try:
+            self._index.show([(number, ref, self._current(what)) for number, ref, what in latest(rows)])
+        except ServiceUnavailable as error:
+            log.debug("changes are not shown: %s", error)
+
+    def _current(self, what: Entry | ObjectRef) -> Entry | None:
+        if isinstance(what, Entry) and what.current:
+            return what
+        ref = what.ref if isinstance(what, Entry) else what
+        return self.find_truth(replace(ref, version=None))
 
     # The link
 
