@@ -82,17 +82,18 @@ def lasting(asked: Asked, known: Known, now: int) -> bool:
     return _alone(known) or (online and _usual(known.entry, now))
 
 
-def direct(asked: Asked, known: Known, given: Mapping[str, str]) -> bool:
+def direct(asked: Asked, known: Known, given: Mapping[str, str], *, checks: bool = False) -> bool:
     """Whether an upload may go to the store past us: nothing is to be recorded of its bucket, and its headers (``given``) arrive as signed.
 
-    ``x-amz-checksum-*`` is checked here, and not by every store: such an upload goes through us.
+    Checksums of the body are checked here, and not by every store: unless it ``checks`` them, such an upload goes through us.
     """
     if asked.operation != "PutObject" or asked.parameters or not _alone(known) or "transfer-encoding" in given:
         return False
     sent = dict(asked.fields)
     changed = any(name not in REPLACED and sent.get(name) != value for name, value in given.items())
-    ours = any(name.startswith(("x-amz-checksum-", "x-amz-sdk-", "x-amz-server-side-encryption-customer-")) for name in given)
-    return not changed and not ours and sent.keys() <= given.keys() and given.get("content-length", "").isdigit()
+    ours = ("x-amz-server-side-encryption-customer-", *(() if checks else ("x-amz-checksum-", "x-amz-sdk-", "x-amz-trailer")))
+    refused = changed or any(name.startswith(ours) for name in given)
+    return not refused and sent.keys() <= given.keys() and given.get("content-length", "").isdigit()
 
 
 def _alone(known: Known) -> bool:

@@ -113,10 +113,44 @@ def test_a_presigned_link_says_nothing_of_the_body(site):
 
 
 def test_the_sha256_of_a_body_goes_to_a_store_that_checks_it(tmp_path):
-    answer = Site(tmp_path, hashed="yes")(x_amz_content_sha256=HASH)
+    answer = Site(tmp_path, verifies="sha256")(x_amz_content_sha256=HASH)
     assert (answer.status, answer.headers["x-s3shunt-x-amz-content-sha256"]) == (204, HASH)
-    assert Site(tmp_path, hashed="yes")(x_amz_content_sha256=HASH.upper()).status == 401
+    assert Site(tmp_path, verifies="sha256")(x_amz_content_sha256=HASH.upper()).status == 401
+    assert Site(tmp_path, verifies="checksums, trailers")(x_amz_content_sha256=HASH).status == 401
 
+
+def test_checksums_go_to_a_store_that_checks_them(tmp_path):
+    asked = {**UNSIGNED, "x_amz_checksum_crc32": "AAAAAA==", "x_amz_sdk_checksum_algorithm": "CRC32"}
+    assert Site(tmp_path, verifies="checksums")(**asked).status == 204
+    assert Site(tmp_path, verifies="sha256 trailers")(**asked).status == 401
+
+
+FRAMED = {
+    "x_amz_content_sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+    "x_amz_trailer": "x-amz-checksum-crc32", "x_amz_decoded_content_length": "5",
+    "content_encoding": "gzip,aws-chunked", "x_amz_sdk_checksum_algorithm": "CRC32",
+}  # fmt: skip
+
+
+def test_trailers_go_framed_as_they_are_to_a_store_that_checks_them(tmp_path):
+    answer = Site(tmp_path, verifies="trailers")(**FRAMED)
+    told = {name.removeprefix("x-s3shunt-"): value for name, value in answer.headers.items() if name.startswith("x-s3shunt-")}
+    names = told["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
+    assert (answer.status, told["x-amz-content-sha256"]) == (204, FRAMED["x_amz_content_sha256"])
+    assert {"content-encoding", "x-amz-trailer", "x-amz-decoded-content-length", "x-amz-sdk-checksum-algorithm"} <= set(names)
+    sent = {name.replace("_", "-"): value for name, value in FRAMED.items()} | {"host": "store:9000", "x-amz-date": told["x-amz-date"]}
+    assert told["authorization"] == sigv4.authorization(
+        "PUT", "/films/a%20b", [], sent, FRAMED["x_amz_content_sha256"],
+        access_key="STOREKEY", secret_key="store-secret", timestamp=told["x-amz-date"], region="eu-west-1",
+    )  # fmt: skip
+    assert Site(tmp_path, verifies="sha256 checksums")(**FRAMED).status == 401
+    signed_chunks = {**FRAMED, "x_amz_content_sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"}
+    assert Site(tmp_path, verifies="sha256 checksums trailers")(**signed_chunks).status == 401
+
+
+def test_what_a_store_cannot_be_said_to_verify_stops_the_start(tmp_path):
+    with pytest.raises(config.ConfigError, match="sha256, checksums, trailers"):
+        Site(tmp_path, verifies="md5")
 
 @pytest.mark.parametrize("peer", ["10.0.0.8", "", "::1"])
 def test_nobody_but_nginx_may_ask(site, peer):

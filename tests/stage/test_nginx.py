@@ -10,11 +10,13 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from contextlib import ExitStack, suppress
 from hashlib import sha256
 from http.client import HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
+from zlib import crc32
 
 import boto3
 import pytest
@@ -216,13 +218,18 @@ def test_the_aws_cli_puts_and_gets(either, bucket, tmp_path):
     either.s3().create_bucket(Bucket=bucket)
     film, back = tmp_path / "film", tmp_path / "back"
     film.write_bytes(os.urandom(9 * MIB))
-    key = either.site.key
-    own = {"AWS_ACCESS_KEY_ID": key["access_key"], "AWS_SECRET_ACCESS_KEY": key["secret_key"], "AWS_DEFAULT_REGION": "us-east-1"}
-    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **own}
-    aws = [str(BIN / "aws"), "--endpoint-url", either.nginx.url, "--ca-bundle", either.nginx.certificate, "s3", "cp"]
-    for source, target in ((film, f"s3://{bucket}/film"), (f"s3://{bucket}/film", back)):
-        subprocess.run([*aws, str(source), str(target), "--only-show-errors"], env=environ, check=True, timeout=120)
+    aws(either, tmp_path, str(film), f"s3://{bucket}/film")
+    aws(either, tmp_path, f"s3://{bucket}/film", str(back))
     assert sha256(back.read_bytes()).digest() == sha256(film.read_bytes()).digest()
+
+
+def aws(front, folder, source, target):
+    """``aws s3 cp``."""
+    key = front.site.key
+    own = {"AWS_ACCESS_KEY_ID": key["access_key"], "AWS_SECRET_ACCESS_KEY": key["secret_key"], "AWS_DEFAULT_REGION": "us-east-1"}
+    command = [str(BIN / "aws"), "--endpoint-url", front.nginx.url, "--ca-bundle", front.nginx.certificate, "s3", "cp", source, target]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), **own}
+    subprocess.run([*command, "--only-show-errors"], env=environ, check=True, timeout=120)
 
 
 UNSIGNED = {"x_amz_content_sha256": "UNSIGNED-PAYLOAD"}
@@ -410,14 +417,18 @@ def test_a_store_that_redirects_or_is_away_is_hidden_by_us(accel, bucket):
 # Uploads past us, and links
 
 
-@pytest.fixture(params=["swift", "seaweedfs"])
+VERIFIES = {"swift": "sha256 checksums trailers", "seaweedfs": "checksums"}
+"""SeaweedFS stores a body whose SHA-256 is another than was signed, and keeps aws-chunked as its Content-Encoding."""
+
+
+@pytest.fixture(params=VERIFIES)
 def direct(front, request):
-    """Both ways of an upload; Swift checks the SHA-256 that was signed for a body, SeaweedFS does not."""
+    """Both ways of an upload, before a store that verifies bodies, and one that is trusted with checksums in headers alone."""
     permit, public = nginx.free_port(), nginx.free_port()
     more = {
         "pipeline:permission": {"pipeline": "access_log errors virtual_host sigv4 grants lookup permit"},
         "listen:permission": {"address": f"127.0.0.1:{permit}", "app": "permission"},
-        "app:permit": {"use": "egg:s3shunt#permit", "peers": PEER, "hashed": "yes" if request.param == "swift" else "no"},
+        "app:permit": {"use": "egg:s3shunt#permit", "peers": PEER, "verifies": VERIFIES[request.param]},
         "app:proxy": {"offload": "redirect", "public": f"https://localhost:{public}", "redirect_uploads": "yes"},
     }
     return front("direct-upload", request.param, more, PERMIT=f"127.0.0.1:{permit}", PUBLIC=f"127.0.0.1:{public}")
@@ -465,7 +476,7 @@ def test_an_upload_that_cannot_go_past_us_goes_through_us(direct):
     for bucket in (plain, films):
         s3.create_bucket(Bucket=bucket)
     assert put(direct, f"/{films}/a", body)[0] == 200
-    s3.put_object(Bucket=plain, Key="b", Body=body)  # aws-chunked with a trailer
+    s3.put_object(Bucket=plain, Key="b", Body=body)
     s3.copy_object(Bucket=plain, Key="c", CopySource={"Bucket": plain, "Key": "b"})
     assert put(direct, f"/{plain}/d", body, x_copy_from="/other/a")[0] == 200
     with direct.line() as to:
@@ -489,6 +500,30 @@ def test_a_body_is_checked_by_the_store_or_by_us(direct):
     assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["b"]
     permitted = bool(direct.lines(bucket=bucket, offload="permit"))
     assert permitted is (direct.site.store.kind == "swift")
+
+
+def trailed(body, checksum):
+    return b"%x\r\n%b\r\n0\r\nx-amz-checksum-crc32:%b\r\n\r\n" % (len(body), body, b64encode(checksum.to_bytes(4, "big")))
+
+
+def test_what_sdks_send_goes_to_a_store_that_verifies_it(direct, tmp_path):
+    s3, bucket, body = direct.s3(), f"plain-{secrets.token_hex(4)}", os.urandom(3 * MIB)
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="sdk", Body=body, ContentEncoding="gzip")
+    s3.put_object(Bucket=bucket, Key="empty", Body=b"")
+    film = tmp_path / "film"
+    film.write_bytes(body)
+    aws(direct, tmp_path, str(film), f"s3://{bucket}/cli")
+    told = {"x_amz_content_sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x_amz_trailer": "x-amz-checksum-crc32"}
+    sizes = {"content_encoding": "aws-chunked", "x_amz_decoded_content_length": "5", "content_length": str(len(trailed(b"bytes", 0)))}
+    status, _, said = put(direct, f"/{bucket}/wrong", trailed(b"bytes", crc32(b"other")), **told, **sizes)
+    assert (status, b"<Code>BadDigest</Code>" in said) == (400, True)
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["cli", "empty", "sdk"]
+    read = s3.get_object(Bucket=bucket, Key="sdk")
+    assert (read["Body"].read(), read["ContentEncoding"]) == (body, "gzip")
+    assert s3.get_object(Bucket=bucket, Key="cli")["Body"].read() == body
+    past = {line["key"] for line in direct.lines(bucket=bucket, offload="permit")}
+    assert past == ({"sdk", "cli", "wrong"} if direct.site.store.kind == "swift" else set())
 
 
 def test_an_upload_that_breaks_off_stores_nothing(direct):
