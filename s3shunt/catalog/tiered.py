@@ -51,6 +51,11 @@ class TieredCatalog:
     def __getattr__(self, attribute: str) -> Any:
         return getattr(self._truth, attribute)
 
+    @property
+    def indexed(self) -> bool:
+        """Whether the index is read now; nobody follows it before the first lookup."""
+        return self._open or os.getpid() not in self._followers
+
     def find(self, ref: ObjectRef) -> Entry | None:
         asked, now = name(ref), self._clock.monotonic()
         found = self.recent.look(asked, now)

@@ -1,12 +1,12 @@
 """Answers ``/-/live`` and ``/-/ready`` for load balancers and people; ``-`` can be no bucket.
 
 ``/-/live`` is 200 while the process answers at all. ``/-/ready`` is a JSON document:
-``{"status": "up"}``, ``{"status": "degraded", "down": ["catalog"]}`` while one of what it stands on
-does not answer, ``{"status": "draining"}`` while the process finishes its last
+``{"status": "up"}``, ``{"status": "degraded", "down": ["catalog"]}`` while something of what it stands on
+(``catalog``, ``index``, ``store``, ``archive``) does not answer, ``{"status": "draining"}`` while the process finishes its last
 requests. It is 200, but 503 while draining and while both the catalog and the store
 are down: with one of them much still works.
 
-No request waits for that: catalog and store are asked in the background, ``every`` few
+No request waits for that: they are asked in the background, ``every`` few
 seconds from the first question on, and what is told is what was last known. The
 answer names what is down and nothing else: no addresses, no versions. Other paths under ``/-/`` are 404.
 
@@ -29,7 +29,7 @@ from s3shunt import green, wsgi
 from s3shunt.config import ConfigError, duration, option, word
 from s3shunt.connect import House
 from s3shunt.model import ObjectRef
-from s3shunt.protocol.errors import S3Error
+from s3shunt.protocol.errors import S3Error, ServiceUnavailable
 from s3shunt.wsgi import Handler, Request, Response
 
 NOBODY = ObjectRef("-", "-")
@@ -40,8 +40,8 @@ BROKEN = (S3Error, OSError, ConfigError)
 
 @dataclass(frozen=True)
 class Options:
-    every: int = option(duration, "5s", help="How often the catalog and the store are asked whether they are there.")
-    catalog: str = option(word, "main", help="The [catalog:NAME] to ask.")
+    every: int = option(duration, "5s", help="How often catalog, index, store and archives are asked whether they are there.")
+    catalog: str = option(word, "main", help="The [catalog:NAME] to ask, and its index.")
     store: str = option(word, "main", help="The [store:NAME] to ask.")
 
 
@@ -95,7 +95,9 @@ class Probes:
             green.sleep(self.options.every / 1000)
 
     def ask(self) -> None:
-        asked: dict[str, Callable[[], Any]] = {"catalog": self._catalog, "store": self._store}
+        asked: dict[str, Callable[[], Any]] = {
+            "catalog": self._catalog, "index": self._index, "store": self._store, "archive": self._archives,
+        }  # fmt: skip
         self.down = frozenset(name for name, probe in asked.items() if not _answers(probe))
 
     def _catalog(self) -> None:
@@ -103,16 +105,32 @@ class Probes:
             return  # a site without archive needs none
         green.offload(self.house.truth(self.options.catalog).find, NOBODY)
 
+    def _index(self) -> None:
+        """Whether it is read: after it came back not before what it missed was told to it."""
+        if self.house.has("catalog", self.options.catalog) and not getattr(self.house.catalog(self.options.catalog), "indexed", True):
+            raise ServiceUnavailable("the index is not read")
+
     def _store(self) -> None:
-        """Whether somebody listens there; a store without an address is in this process or on this disk."""
+        """A store without an address is in this process or on this disk."""
         endpoint = getattr(self.house.store(self.options.store), "endpoint", None)
-        if endpoint is None:
-            return
-        parts = urlsplit(endpoint)
-        address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-        module: Any = green.socket_module()
-        with module.create_connection(address, timeout=2) as connection:
-            connection.shutdown(socket.SHUT_RDWR)
+        if endpoint is not None:
+            _listens(endpoint)
+
+    def _archives(self) -> None:
+        """Those with an address of their own."""
+        for name in self.house.ini.names("archive"):
+            url = self.house.ini.section("archive", name).get("url", "")
+            if "+http" in url.partition("://")[0]:
+                _listens(url.partition("+")[2])
+
+
+def _listens(url: str) -> None:
+    """Raises OSError when nobody does."""
+    parts = urlsplit(url)
+    address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    module: Any = green.socket_module()
+    with module.create_connection(address, timeout=2) as connection:
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _answers(probe: Callable[[], Any]) -> bool:

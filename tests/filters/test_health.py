@@ -105,3 +105,27 @@ def test_the_first_question_is_not_made_to_wait(house):
     door = Health(Origin(), config.read(Options, "filter:health", {"every": "1h"}), house)
     house.put("catalog", "main", Away())
     assert ask(door, "/-/ready").status == 200
+
+
+def test_an_index_that_is_not_read_is_down(house):
+    class Tiered(MemoryCatalog):
+        indexed = False
+
+    probes = Probes(house, config.read(Options, "filter:health", {}))
+    house.put("catalog", "main", Tiered())
+    probes.ask()
+    assert probes.down == {"index"}
+    Tiered.indexed = True
+    probes.ask()
+    assert probes.down == frozenset()
+
+
+def test_an_archive_with_an_address_is_asked_for_it(tmp_path, house):
+    with HttpOrigin() as there:
+        house.ini.path.write_text(f"[DEFAULT]\n[archive:tape]\nurl = tape://{tmp_path}\n[archive:far]\nurl = mediahaven+{there.endpoint}\n")
+        house.ini = Ini(house.ini.path, {})
+        probes = Probes(house, config.read(Options, "filter:health", {}))
+        probes.ask()
+        assert probes.down == frozenset()
+    probes.ask()
+    assert probes.down == {"archive"}

@@ -27,7 +27,7 @@ from s3shunt.testing.stage.process import until
 pytestmark = pytest.mark.stage
 
 INI = Path(__file__).parent.parent.parent / "etc/vrt.ini"
-LANDING, EXPORTS = "s3shunt-landing", "s3shunt-exports"
+LANDING = "s3shunt-landing"
 HOUSES = {
     "seaweedfs-s3": ("seaweedfs", {"arrival": "s3"}),
     "seaweedfs-path": ("seaweedfs", {"arrival": "path", "more": {"job:recall": {"every": "40s"}}}),
@@ -122,8 +122,8 @@ def landed(house):
 
 
 def delivered(house):
-    place = house.home / "cache" / EXPORTS
-    return [path.name for path in place.iterdir()] if place.exists() else listed(house, EXPORTS)
+    place = house.home / "cache" / vrt.EXPORTS
+    return [path.name for path in place.iterdir()] if place.exists() else listed(house, vrt.EXPORTS)
 
 
 # The story

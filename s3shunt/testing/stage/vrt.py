@@ -32,6 +32,7 @@ from s3shunt.testing.stage.machines import REDIS_PASSWORD, Placed
 from s3shunt.testing.stage.process import ME, NotInTime, Process, until
 
 MACHINES = (1, 2)
+EXPORTS = "s3shunt-exports"
 JOBS = ("archive", "evict", "recall", "expire", "discard", "sweep")
 QUICK = {
     **{f"job:{job}": {"every": "300ms", "retry": "300ms", "patience": "2s", "lease": "5s"} for job in JOBS},
@@ -229,7 +230,10 @@ def _destination(parts: Mapping[str, Placed], home: Path, arrival: str) -> dict[
     assert store.credentials is not None
     pair = json.loads(store.credentials.read_text())[""]
     told = {"endpoint": store.endpoint, **pair}
-    return {**told, "directory": str(home / "cache")} if arrival == "path" else told
+    if arrival != "path":
+        return told
+    (home / "cache" / EXPORTS).mkdir(parents=True)  # a disk that is mounted
+    return {**told, "directory": str(home / "cache")}
 
 
 def _ours(made: House, word: str, machine: int, port: int = 0) -> Placed:
@@ -258,7 +262,7 @@ def _addresses(made: House, machine: int, arrival: str) -> dict[str, dict[str, s
     home, parts = made.home, made.parts
     store, database = parts["store"], {"url": parts["postgres"].endpoint, "password_file": "", "secret_file": f"{home}/secret"}
     on_disk = arrival == "path"
-    delivery = {"arrival": "path", "delivery_path": f"{home}/cache/s3shunt-exports"} if on_disk else {}
+    delivery = {"arrival": "path", "delivery_path": f"{home}/cache/{EXPORTS}"} if on_disk else {}
     landing = {"like": None, "bucket": None, "url": f"posix://{home}/cache/landed"} if on_disk else {}
     return {
         "DEFAULT": {"state": f"{home}/state-{machine}", "day": "10s"},
