@@ -230,6 +230,19 @@ def test_an_archive_that_is_down_leaves_reads_to_what_is_known(site):
     assert site.get("/films/a").code == "InvalidObjectState"
 
 
+def test_an_archives_silence_is_no_no(site):
+    shelf = Shelf(site, a=b"film")
+    shelf.down = True
+    assert site.get("/films/a").code == "NoSuchKey"
+    refused = site.restore("/films/a")
+    assert (refused.status, refused.code, refused.headers["retry-after"]) == (503, "ServiceUnavailable", "5")
+    assert shelf.asked == ["a"]
+    shelf.down = False
+    site.later(seconds=11)
+    assert site.restore("/films/a").status == 202
+    assert site.get("/films/a").code == "InvalidObjectState"
+
+
 class Dark:
     """A catalog that does not answer."""
 

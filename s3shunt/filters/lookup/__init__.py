@@ -11,7 +11,8 @@ put right. What nobody knows is looked for in the archives of the bucket's
 policies by name (``discover``), and adopted as archived: ``miss`` asks before the
 404 is given, ``background`` gives the 404 and asks then, ``never`` does not ask.
 Archives are not asked for anonymous readers, for versions by id, for a key whose
-archived copy waits to be discarded, nor again within ``negative``.
+archived copy waits to be discarded, nor again within ``negative``. While one of them does not
+answer, a read of what nobody knows is 404, and a restore of it ServiceUnavailable: the archive may have it.
 
 Stands behind ``grants``, before ``restore``.
 
@@ -30,27 +31,22 @@ Section::
     patience = 5s
 """
 
-import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 from s3shunt import config, green
 from s3shunt.config import option
 from s3shunt.connect import House
-from s3shunt.model import Entry, Identity, ObjectRef, State
+from s3shunt.filters.lookup.finder import REMEMBERED, RETRY_AFTER, Finder, Silent
+from s3shunt.model import Entry, ObjectRef, State
 from s3shunt.policy import archive
-from s3shunt.policy.adopt import adopted, candidates
-from s3shunt.policy.claims import same_key
-from s3shunt.policy.placement import known_id
 from s3shunt.policy.record import matches
-from s3shunt.ports import Copy
 from s3shunt.protocol.errors import S3Error, ServiceUnavailable, SlowDown
 from s3shunt.protocol.operations import Archived
 from s3shunt.wsgi import Handler, Request, Response, dropped, filter_factory
 
 PLAIN_FOR = 1_000
 PLAIN_AT_MOST = 60_000
-REMEMBERED = 10_000
-RETRY_AFTER = 5
 CONTENDED = 20
 
 
@@ -72,7 +68,7 @@ class Lookup:
         self.house = house
         self.catalog = house.catalog(options.catalog)
         self.plain = _Plain(house, options.catalog)
-        self.finder = _Finder(house, options)
+        self.finder = Finder(house, options)
 
     def __call__(self, request: Request) -> Response:
         context, ref = request.context, request.ref
@@ -163,8 +159,14 @@ class Lookup:
 
     def _unknown(self, request: Request) -> Entry | None:
         if self.options.discover != "background":
+            return self._sought(request)
+        green.spawn(self._sought, request)
+        return None
+
+    def _sought(self, request: Request) -> Entry | None:
+        """A read goes by what is known here when an archive does not answer."""
+        with suppress(Silent):
             return self._discover(request)
-        green.spawn(self.finder, request.ref, request.context.identity)
         return None
 
     def _discover(self, request: Request) -> Entry | None:
@@ -224,78 +226,6 @@ class _Plain:
             self._seen.clear()
         self._seen[name] = (now, plain)
         return plain
-
-
-class _Finder:
-    """Asks archives by name: one question at a time for a key, and its 'no' is remembered for a while."""
-
-    def __init__(self, house: House, options: Options) -> None:
-        self.house = house
-        self.options = options
-        self.catalog = house.catalog(options.catalog)
-        self._no: dict[ObjectRef, int] = {}
-        self._asking = [green.lock() for _ in range(64)]
-        self._guard = threading.Lock()
-
-    def __call__(self, ref: ObjectRef, identity: Identity | None) -> Entry | None:
-        if ref.version is not None or identity is None or identity.anonymous or self._known_no(ref):
-            return None
-        with self._asking[hash(ref) % len(self._asking)]:
-            if self._known_no(ref):
-                return None
-            found = green.offload(self._ask, ref)
-        if found is None:
-            self._remember(ref)
-        return found
-
-    def _ask(self, ref: ObjectRef) -> Entry | None:
-        """Adopted only if the store truly has nothing, nobody adopted it meanwhile, and nobody deleted it."""
-        known = self.catalog.find_truth(ref)
-        if known is not None or self.house.store(self.options.store).head(ref) is not None:
-            return known
-        for policy in candidates(self.house.policies, ref):
-            copy = self._copy(policy.archive, ref)
-            if copy is None or self._known(ref, policy.archive, copy) or self._doomed(policy.archive, copy.archive_id):
-                continue
-            found = self._external_id(ref, copy)
-            step = adopted(ref, copy, policy, self.options.store, self.house.clock.now(), external_id=found)
-            self.catalog.commit(step)
-            return self.catalog.find_truth(ref)
-        return None
-
-    def _known(self, ref: ObjectRef, name: str, copy: Copy) -> bool:
-        """Whether it is that of a version which is known, and hidden: not every store keeps a marker of what it has not got."""
-        return archive.use(self.catalog.history(ref), name, copy.archive_id) is archive.Use.KEPT
-
-    def _external_id(self, ref: ObjectRef, copy: Copy) -> str | None:
-        """One that is another object's stays another's."""
-        found = known_id(self.house.policies, ref, copy.facts) or copy.external_id or None
-        holder = self.house.truth(self.options.catalog).holder(ref.account, found) if found else None
-        return found if holder is None or same_key(holder, ref) else None
-
-    def _copy(self, name: str, ref: ObjectRef) -> Copy | None:
-        """An archive that does not answer knows nothing for now: reads go by what is known here."""
-        try:
-            return self.house.archive(name).find(ref=ref)
-        except ServiceUnavailable:
-            return None
-
-    def _doomed(self, name: str, archive_id: str) -> bool:
-        """Whether the copy is that of a deleted or overwritten object, and only kept for its retention."""
-        truth, dedupe = self.house.truth(self.options.catalog), f"copy {name} {archive_id}"
-        jobs = [*truth.jobs(kind="discard", limit=100_000), *truth.jobs(kind="discard", dead=True, limit=100_000)]
-        return any(job.dedupe == dedupe for job in jobs)
-
-    def _known_no(self, ref: ObjectRef) -> bool:
-        return self._no.get(ref, 0) > self.house.clock.now()
-
-    def _remember(self, ref: ObjectRef) -> None:
-        now = self.house.clock.now()
-        with self._guard:
-            if len(self._no) >= REMEMBERED:
-                self._no = {known: until for known, until in self._no.items() if until > now}
-            if len(self._no) < REMEMBERED:
-                self._no[ref] = now + self.options.negative
 
 
 factory = filter_factory(Lookup, Options, "filter:lookup")
