@@ -9,13 +9,14 @@ from typing import Any
 import click
 from rich.progress import track
 
-from s3shunt.cli import cache, entries, say
+from s3shunt.cli import cache, entries, say, search
 from s3shunt.config import ConfigError
 from s3shunt.model import Entry, ObjectRef, State, Step, Swap
 from s3shunt.policy import notation
+from s3shunt.policy.claims import same_key
 from s3shunt.policy.transitions import IllegalTransition
 from s3shunt.ports import Truth
-from s3shunt.protocol.errors import NoSuchKey, SlowDown
+from s3shunt.protocol.errors import NoSuchKey, OperationAborted, SlowDown
 
 SHOWN = ("bucket", "key", "version", "state", "size", "storage_class", "archive", "archive_id")
 FORMS = click.Choice(["jsonl", "csv"])
@@ -90,21 +91,7 @@ def _scanned(truth: Truth, account: str, bucket: str, prefix: str, *, versions: 
         after = page[-1].ref
 
 
-@catalog.command()
-@click.option("--state", type=click.Choice([state.value for state in State]), default=None)
-@click.option("--external-id", default=None)
-@click.option("--bucket", default=None)
-@click.option("--pinned", is_flag=True, help="All that are pinned, and no others.")
-@click.option("--limit", default=1000, show_default=True)
-@say.with_ini
-@say.with_json
-def find(ini: Path, state: str | None, external_id: str | None, bucket: str | None, limit: int, *, pinned: bool, as_json: bool) -> None:
-    """Entries by state, external id or bucket."""
-    if pinned:
-        _table(cache.every_pinned(say.house(ini).truth()), as_json=as_json)
-        return
-    wanted = State(state) if state else None
-    _table(say.house(ini).truth().select(state=wanted, external_id=external_id, bucket=bucket, limit=limit), as_json=as_json)
+catalog.add_command(search.find)
 
 
 @catalog.command("set")
@@ -125,6 +112,9 @@ def set_(ini: Path, name: str, account: str, version: str | None, state: str | N
     if old is None:
         raise NoSuchKey(f"The catalog has no entry for {ref}.")
     changes: dict[str, Any] = {option: value for option, value in given.items() if value is not None}
+    holder = truth.holder(account, given["external_id"]) if given["external_id"] else None
+    if holder is not None and not same_key(holder, ref):
+        raise OperationAborted(f"{holder} has this external id.")
     new = replace(old, state=State(state) if state else old.state, **changes)
     try:
         done = truth.commit(Step(swaps=(Swap(old, new),)))
