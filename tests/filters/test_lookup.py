@@ -7,6 +7,7 @@ import pytest
 
 from s3shunt.model import Job, State, Step, Swap
 from s3shunt.ports import Copy
+from s3shunt.policy.adopt import adopted
 from s3shunt.protocol.errors import ServiceUnavailable
 from s3shunt.testing.client import Client
 from s3shunt.wsgi import Response
@@ -239,6 +240,19 @@ def test_an_archives_silence_is_no_no(site):
     assert shelf.asked == ["a"]
     shelf.down = False
     site.later(seconds=11)
+    assert site.restore("/films/a").status == 202
+    assert site.get("/films/a").code == "InvalidObjectState"
+
+
+def test_what_another_process_adopts_while_the_archive_is_asked_is_found(site):
+    class Shared(Shelf):
+        def find(self, **asked):
+            copy = super().find(**asked)
+            policy = site.house.policies[0]
+            site.catalog.commit(adopted(asked["ref"], copy, policy, "main", site.clock.now()))
+            return copy
+
+    Shared(site, a=b"film")
     assert site.restore("/films/a").status == 202
     assert site.get("/films/a").code == "InvalidObjectState"
 

@@ -72,9 +72,10 @@ class Finder:
             step = adopted(ref, copy, policy, self.options.store, self.house.clock.now(), external_id=found)
             self.catalog.commit(step)
             return self.catalog.find_truth(ref)
-        if silent:
+        known = self.catalog.find_truth(ref)  # another process may have adopted it while the archive was asked
+        if known is None and silent:
             raise Silent(retry_after=RETRY_AFTER)
-        return None
+        return known
 
     def _known(self, ref: ObjectRef, name: str, copy: Copy) -> bool:
         """Whether it is that of a version which is known, and hidden: not every store keeps a marker of what it has not got."""
