@@ -175,6 +175,9 @@ class Cache(Protocol):
     def unpin(self, pin: Pin) -> int:
         """Take back the pin of this prefix, and those of the single rows below it. Returns how many rows were pinned."""
 
+    def unpin_past(self, now: int) -> int:
+        """Pins whose time is over are no more. Returns how many rows had one."""
+
     def pins(self) -> list[Pin]:
         """Those of prefixes, in order."""
 

@@ -382,8 +382,16 @@ class MemoryCatalog:
             self._pins.pop((pin.account, pin.bucket, pin.prefix.encode("utf-8", "surrogateescape")), None)
             return self._mark(pin, 0)
 
+    def unpin_past(self, now: int) -> int:
+        with self._lock:
+            self._pins = {name: pin for name, pin in self._pins.items() if pin.until > now}
+            return self._set([row for row in self._rows.values() if 0 < row.pinned <= now], 0)
+
     def _mark(self, pin: Pin, until: int) -> int:
-        rows = [row for row in self._rows.values() if space.covered([replace(pin, until=1)], row.ref, 0) and row.pinned != until]
+        below = [row for row in self._rows.values() if space.covered([replace(pin, until=1)], row.ref, 0)]
+        return self._set([row for row in below if row.pinned != until], until)
+
+    def _set(self, rows: list[Entry], until: int) -> int:
         for row in rows:
             self._replace(Swap(row, replace(row, pinned=until)))
         return len(rows)

@@ -122,6 +122,7 @@ class EvictJob(Task):
     def _watermarks(self) -> bool:
         """Send out what has to leave next. Whether the low mark is still to be reached."""
         self.truth.settle()
+        self.truth.unpin_past(self.clock.now())
         policies = [policy for policy in self.house.policies if policy.high is not None]
         if not policies or self.house.store(self.options.store).evict is Evict.NONE:
             return False

@@ -104,18 +104,26 @@ class Cache:
         return self._mark(pin, 0)
 
     def _mark(self, pin: Pin, until: int) -> int:
+        below = [E.account == pin.account, E.bucket == pin.bucket, *prefixed(rows.key_bytes(pin.prefix))]
+        return self._set([*below, E.pinned != until], until)
+
+    def unpin_past(self, now: int) -> int:
+        with self._database.write() as connection:
+            connection.execute(delete(schema.pin).where(P.until <= now))
+        return self._set([schema.PINNED, E.pinned <= now], 0)
+
+    def _set(self, which: list[Any], until: int) -> int:
         """Page by page. Each row's revision moves, so that an eviction decided on the row as it was does not happen."""
-        below = [E.account == pin.account, E.bucket == pin.bucket, *prefixed(rows.key_bytes(pin.prefix)), E.pinned != until]
         marked, last = 0, None
         while True:
             with self._database.write() as connection:
-                where = below if last is None else [*below, tuple_(E.key, E.version) > last]
-                found = _plain(connection.execute(select(*PK).where(*where).order_by(E.key, E.version).limit(PAGE).with_for_update()))
+                where = which if last is None else [*which, tuple_(*PK) > last]
+                found = _plain(connection.execute(select(*PK).where(*where).order_by(*PK).limit(PAGE).with_for_update()))
                 self._marked(connection, found, until)
             marked += len(found)
             if len(found) < PAGE:
                 return marked
-            last = tuple_(found[-1][2], found[-1][3])
+            last = tuple_(*found[-1])
 
     def _marked(self, connection: Connection, names: list[tuple[str, str, bytes, str]], until: int) -> None:
         if not names:

@@ -150,6 +150,15 @@ class CacheContract:
         assert not self.swap(catalog, row, state=State.EVICTING, token="t")
         assert [changed.ref for _, changed in catalog.publishes(LATE)] == [row.ref]
 
+    def test_a_pin_whose_time_is_over_is_none(self, catalog):
+        self.put(catalog, a_film("a"), a_film("b"), a_film("c", pinned=50))
+        catalog.pin(Pin("films", "a", 60))
+        assert catalog.unpin_past(49) == 0
+        assert catalog.unpin_past(50) == 1
+        assert self.cold(catalog) == ["b", "c"]
+        assert catalog.unpin_past(60) == 1
+        assert (self.cold(catalog), catalog.pins()) == (["a", "b", "c"], [])
+
     def test_pins_of_more_rows_than_a_page(self, catalog):
         self.put(catalog, *(a_film(f"{number:04}") for number in range(1100)))
         assert catalog.pin(Pin("films", "", 5)) == 1100
