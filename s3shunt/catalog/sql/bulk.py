@@ -1,12 +1,11 @@
 """Many rows at once: a whole catalog comes in at thousands of rows a second, and only what nobody has a row of."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from secrets import randbits
-from typing import Any
 
-from sqlalchemy import Connection, insert, select, tuple_
+from sqlalchemy import Connection, insert, select
 
-from s3shunt.catalog.sql import cache, claims, rows, schema
+from s3shunt.catalog.sql import cache, claims, many, rows, schema
 from s3shunt.catalog.sql.database import Conflict, Database
 from s3shunt.clock import Clock
 from s3shunt.model import Entry, ObjectRef, Swap
@@ -14,9 +13,9 @@ from s3shunt.policy.adopt import Taken
 
 E = schema.entry.c
 C = schema.claim.c
-KEY = tuple_(E.account, E.bucket, E.key)
+KEY = ("account", "bucket", "key")
+ID = ("account", "external_id")
 REVISION_BITS = 48
-AT_ONCE = 500
 TRIES = 5
 
 
@@ -30,7 +29,7 @@ class Bulk:
 
     def rows_of(self, refs: Sequence[ObjectRef]) -> list[Entry]:
         with self._database.read() as connection:
-            return [rows.entry(row) for some in _some(_keys(refs)) for row in connection.execute(select(schema.entry).where(KEY.in_(some)))]
+            return [rows.entry(row) for row in many.named(connection, select(schema.entry), schema.entry, KEY, _keys(refs))]
 
     def adopt(self, entries: Sequence[Entry], *, rehearse: bool = False) -> list[Entry]:
         if rehearse:
@@ -49,9 +48,9 @@ class Bulk:
             if not fresh:
                 return []
             swaps = [Swap(None, entry) for entry in fresh]
-            connection.execute(insert(schema.entry), [_values(entry) for entry in fresh])
+            many.insert_all(connection, schema.entry, [_values(entry) for entry in fresh])
             cache.count(connection, swaps)
-            claims.take_fresh(connection, self._database.insert, swaps)
+            claims.take_fresh(connection, swaps)
             if self._outbox:
                 at = self._clock.now()
                 connection.execute(insert(schema.publish), [rows.name(entry.ref) | {"at": at} for entry in fresh])
@@ -66,21 +65,15 @@ def _fresh(connection: Connection, entries: Iterable[Entry]) -> list[Entry]:
     """What of these nobody has a row of, each once."""
     entries = list(entries)
     taken = Taken()
-    for some in _some(_keys(entry.ref for entry in entries)):
-        found = connection.execute(select(E.account, E.bucket, E.key, E.version, E.current).where(KEY.in_(some)))
-        for account, bucket, key, version, current in found:
-            taken.row(account, bucket, bytes(key), version, current=bool(current))
+    names = select(E.account, E.bucket, E.key, E.version, E.current)
+    for account, bucket, key, version, current in many.named(connection, names, schema.entry, KEY, _keys(entry.ref for entry in entries)):
+        taken.row(account, bucket, bytes(key), version, current=bool(current))
     wanted = sorted({(entry.ref.account, rows.said(entry.external_id)) for entry in entries if entry.external_id})
-    for ids in _some(wanted):
-        query = select(C.account, C.external_id, C.bucket, C.key).where(tuple_(C.account, C.external_id).in_(ids))
-        for account, external_id, bucket, key in connection.execute(query):
-            taken.claim(account, external_id, bucket, bytes(key))
+    holders = select(C.account, C.external_id, C.bucket, C.key)
+    for account, external_id, bucket, key in many.named(connection, holders, schema.claim, ID, wanted):
+        taken.claim(account, external_id, bucket, bytes(key))
     return [entry for entry in entries if taken.take(entry, rows.key_bytes(entry.ref.key), rows.said)]
 
 
 def _keys(refs: Iterable[ObjectRef]) -> list[tuple[str, str, bytes]]:
     return sorted({(ref.account, ref.bucket, rows.key_bytes(ref.key)) for ref in refs})
-
-
-def _some(found: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (found[start : start + AT_ONCE] for start in range(0, len(found), AT_ONCE))

@@ -10,13 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, update
 
-from s3shunt.catalog.sql import rows, schema
+from s3shunt.catalog.sql import many, rows, schema
 from s3shunt.catalog.sql.database import Conflict
 from s3shunt.model import Intent, Swap
 from s3shunt.policy import claims
 
 C = schema.claim.c
-AT_ONCE = 500
 
 
 def move(
@@ -30,20 +29,15 @@ def move(
             raise Conflict
 
 
-def take_fresh(connection: Connection, insert: Callable[..., Any], swaps: Iterable[Swap]) -> None:
+def take_fresh(connection: Connection, swaps: Iterable[Swap]) -> None:
     """The ids of new rows, all at once. Raises Conflict when somebody took one of them a moment ago."""
-    wanted = claims.moved(swaps, (), ())
-    for start in range(0, len(wanted), AT_ONCE):
-        some = [rows.claim_values(claim) | {"holders": holders} for claim, holders in wanted[start : start + AT_ONCE]]
-        new = insert(schema.claim).values(some)
-        same = (C.bucket == new.excluded.bucket) & (C.key == new.excluded.key)
-        done = connection.execute(
-            new.on_conflict_do_update(
-                index_elements=[C.account, C.external_id], set_={"holders": C.holders + new.excluded.holders}, where=same,
-            )
-        )  # fmt: skip
-        if done.rowcount != len(some):
-            raise Conflict
+    wanted = [rows.claim_values(claim) | {"holders": holders} for claim, holders in claims.moved(swaps, (), ())]
+    if wanted and many.upsert_all(connection, schema.claim, wanted, ("account", "external_id"), _shared) != len(wanted):
+        raise Conflict
+
+
+def _shared(new: Any) -> tuple[dict[str, Any], Any]:
+    return {"holders": C.holders + new.holders}, (C.bucket == new.bucket) & (C.key == new.key)
 
 
 def _taken(connection: Connection, insert: Callable[..., Any], claim: claims.Claim, holders: int) -> bool:
