@@ -9,6 +9,7 @@ in the environ under one key.
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from functools import cached_property, partial
 from io import BytesIO
+from operator import itemgetter
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
@@ -104,6 +105,7 @@ def _variable(name: str) -> str:
     return variable if variable in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{variable}"
 
 
+_NAME = itemgetter(0)
 _NAMES, _VARIABLES, _LOWER = Known(header_name), Known(_variable), Known(str.lower)
 
 
@@ -137,9 +139,10 @@ class Response(webob.Response):
 
     def say(self, *fields: tuple[str, str | None]) -> None:
         """Set headers in place of any of their names; None takes one away."""
-        names = [_LOWER[name] for name, _ in fields]
-        kept = [field for field in self._headerlist if _LOWER[field[0]] not in names]
-        self._headerlist[:] = [*kept, *[field for field in fields if field[1] is not None]]
+        names = {_LOWER[name] for name, _ in fields}
+        if not names.isdisjoint(map(_LOWER.__getitem__, map(_NAME, self._headerlist))):
+            self._headerlist[:] = [field for field in self._headerlist if _LOWER[field[0]] not in names]
+        self._headerlist += [field for field in fields if field[1] is not None]
 
     @property
     def app_iter(self) -> Any:

@@ -33,6 +33,7 @@ from s3shunt.config import duration, option, text
 from s3shunt.connect import House
 from s3shunt.protocol import operations
 from s3shunt.protocol.errors import S3Error
+from s3shunt.protocol.names import Known
 from s3shunt.wsgi import Handler, Request, Response, watch_close
 
 BUFFER = 65536
@@ -87,7 +88,7 @@ class AccessLog:
         }
         if context.notes:
             line |= context.notes
-        return {name: value for name, value in line.items() if value}
+        return line
 
 
 def _target(request: Request) -> dict[str, Any]:
@@ -107,6 +108,9 @@ def _operation(request: Request) -> str:
         return ""
 
 
+_QUOTED = Known(quoted)
+
+
 def timestamp(now: int) -> str:
     return f"{_second(now // 1000)}.{now % 1000:03d}Z"
 
@@ -117,17 +121,18 @@ def _second(seconds: int) -> str:
 
 
 def written(line: dict[str, Any]) -> bytes:
-    """One line of JSON, in ASCII: texts, numbers, truths, and flat objects of them."""
-    return f"{_value(line)}\n".encode("ascii")
+    """One line of JSON, in ASCII: texts, numbers, truths, and flat objects of them. What is empty is left out."""
+    fields = [f"{_QUOTED[name]}:{quoted(each) if type(each) is str else _value(each)}" for name, each in line.items() if each]
+    return f"{{{','.join(fields)}}}\n".encode("ascii")
 
 
 def _value(value: Any) -> str:
-    if type(value) is str:
-        return quoted(value)
+    if type(value) is int:
+        return str(value)
     if type(value) is dict:
         fields = [f"{quoted(name)}:{quoted(each) if type(each) is str else _value(each)}" for name, each in value.items()]
         return f"{{{','.join(fields)}}}"
-    return ("false", "true")[value] if type(value) is bool else str(int(value))
+    return quoted(value) if type(value) is str else ("false", "true")[value] if type(value) is bool else str(int(value))
 
 
 class Lines:

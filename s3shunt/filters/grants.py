@@ -93,7 +93,7 @@ class Grants:
         verdict = grants.decide(identity, self._asked(request, identity), self.anonymous)
         if self.paths and any(addressing.ambiguous(ref.key) for ref in verdict.targets | verdict.denied if ref.key):
             raise InvalidURI("The store behind this bucket would take the key for another one.")
-        if any(ref.bucket in self.reserved for ref in {request.ref, *verdict.targets}):
+        if self.reserved and any(ref.bucket in self.reserved for ref in {request.ref, *verdict.targets}):
             raise AccessDenied
         self._check_owners(request, identity, verdict)
         request.context.decision = Decision(identity, request.operation, request.ref, verdict.targets, verdict.denied)
@@ -114,24 +114,19 @@ class Grants:
         return self.options.ownership == "catalog" and not self.per_account
 
     def _identity(self, request: Request) -> Identity:
-        identity = request.context.identity or ANONYMOUS
-        return replace(ANONYMOUS, account=request.ref.account or self.options.anonymous_account or "") if identity.anonymous else identity
+        identity = request.context.identity
+        if identity is not None and identity.access_key:
+            return identity
+        return replace(ANONYMOUS, account=request.ref.account or self.options.anonymous_account or "")
 
     def _asked(self, request: Request, identity: Identity) -> Asked:
-        many = request.operation.name == "DeleteObjects" and not identity.anonymous  # of whom no document is read
+        operation = request.operation
+        many = operation.name == "DeleteObjects" and not identity.anonymous  # of whom no document is read
         named = delete.targets(document(request), request.ref) if many else ()
-        return Asked(
-            operation=request.operation,
-            ref=request.ref,
-            source=self._source(request),
-            named=named,
-            prefix=request.parameters.get("prefix", ""),
-            headers=request.fields,
-        )
+        source = self._source(request) if operation.copies else None
+        return Asked(operation, request.ref, request.fields, source, named, request.parameters.get("prefix", ""))
 
-    def _source(self, request: Request) -> ObjectRef | None:
-        if not request.operation.copies:
-            return None
+    def _source(self, request: Request) -> ObjectRef:
         return replace(addressing.copy_source(request.fields["x-amz-copy-source"]), account=request.ref.account)
 
     def _check_owners(self, request: Request, identity: Identity, verdict: Verdict) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from typing import NamedTuple
 
 from s3shunt.model import Grant, Identity, ObjectRef
 from s3shunt.protocol.errors import AccessDenied, NotImplemented
@@ -35,20 +36,18 @@ class Anonymous:
     list: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(NamedTuple):
     """What a request asks for, on everything it names. ``named`` are the keys in a DeleteObjects document."""
 
     operation: Operation
     ref: ObjectRef
+    headers: Mapping[str, str]
     source: ObjectRef | None = None
     named: tuple[ObjectRef, ...] = ()
     prefix: str = ""
-    headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Targets that may be touched; ``denied`` only of a document's keys, which S3 answers one by one."""
 
     targets: frozenset[ObjectRef]
