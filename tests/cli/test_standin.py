@@ -23,7 +23,7 @@ def started(*arguments):
 
 def test_mediahaven_is_played_until_it_is_told_to_stop(tmp_path, http):
     knobs = tmp_path / "knobs.json"
-    knobs.write_text(json.dumps({"threads": 3}))
+    knobs.write_text(json.dumps({"threads": 3, "destination": {"directory": str(tmp_path)}}))
     for held in (1, 1):  # the second time from its state
         with started("--knobs", str(knobs), "--state", str(tmp_path / "state")) as process:
             word, _, told = process.stdout.readline().partition(" ")
@@ -32,7 +32,8 @@ def test_mediahaven_is_played_until_it_is_told_to_stop(tmp_path, http):
             if not http.get(f"{control}state", timeout=5).json()["records"]:
                 http.post(f"{control}ingest", json={"bucket": "b", "key": "k", "body": ""}, timeout=5)
             assert http.get(f"{control}state", timeout=5).json()["records"] == held
-            assert http.post(f"{control}knobs", json={}, timeout=5).json()["threads"] == 3
+            turned = http.post(f"{control}knobs", json={}, timeout=5).json()
+            assert (turned["threads"], turned["destination"]) == (3, {"directory": str(tmp_path)})
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 0
             assert process.stdout.read() == ""

@@ -463,6 +463,8 @@ def test_nothing_is_forgotten_by_a_restart(clock, tmp_path):
     with MediaHaven(clock, home=tmp_path) as server:
         session = Session(server)
         session.http.headers["Authorization"] = token
+        assert session.v2(f"/exports/{job}").json()["Status"] == "InProgress", "nobody worked while it was off"
+        clock.later(60_000)
         assert session.v2(f"/exports/{job}").json()["Status"] == "Completed"
         assert server.api.knobs.threads == 2
         assert [held.body for held in server.api.shelves.held.values()] == [b"x"]

@@ -146,6 +146,7 @@ class MediaHaven:
             return
         with self.home.open("rb") as file:
             self.api.shelves, self.api.door, self.api.robot.exports, self.api.robot.mounts, knobs = pickle.load(file)
+        self.api.robot.since = self.api.clock.now()
         for held in self.api.shelves.held.values():
             held.body = (self.home.with_name("bodies") / held.id).read_bytes()
         self.api.set(**{name: value for name, value in knobs.written().items() if value != getattr(Knobs(), name)})

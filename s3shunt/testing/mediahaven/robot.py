@@ -45,6 +45,7 @@ class Robot:
     exports: dict[str, Export] = field(default_factory=dict)
     threads: list[Thread] = field(default_factory=list)
     mounts: int = 0
+    since: int = 0  # when it was switched on: nothing was done before
 
     def turn(self, now: int) -> None:
         """Everything that had the time to happen."""
@@ -58,7 +59,7 @@ class Robot:
 
     def _start(self, now: int) -> None:
         knobs = self.knobs()
-        self.threads = (self.threads + [Thread() for _ in range(knobs.threads)])[: knobs.threads]
+        self.threads = (self.threads + [Thread(self.since) for _ in range(knobs.threads)])[: knobs.threads]
         waiting = [one for one in self.exports.values() if one.began is None and one.end != "cancelled"]
         while waiting and self.threads:
             thread = min(self.threads, key=lambda one: one.free_at)
