@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from s3shunt.model import Job, State, Step, Swap
-from s3shunt.ports import Copy
 from s3shunt.policy.adopt import adopted
+from s3shunt.ports import Copy
 from s3shunt.protocol.errors import ServiceUnavailable
 from s3shunt.testing.client import Client
 from s3shunt.wsgi import Response
