@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -24,8 +24,14 @@ LIBC = ctypes.CDLL(None)
 class Options:
     """``[up]``: what ``s3shunt up`` starts beside proxy and worker."""
 
-    children: tuple[str, ...] = option(config.words, "", help="'swift' (a whole Swift in one process), 'redis', both, or nothing.")
+    children: tuple[str, ...] = option(config.words, "", help="A store here: 'swift', 'minio' or 'weed'; and 'redis'. Or nothing.")
     patience: int = option(config.duration, "60s", help="How long a start may take before it is given up.")
+
+
+def log(state: Path, name: str) -> Path:
+    """Where a child of this installation speaks."""
+    (state / "log").mkdir(exist_ok=True)
+    return state / "log" / f"{name}.log"
 
 
 def end_with_parent() -> None:
@@ -35,11 +41,17 @@ def end_with_parent() -> None:
 
 @dataclass
 class Child:
-    """One program in a process group of its own. ``log`` takes what it says; without one it speaks on our stderr."""
+    """One program in a process group of its own. ``log`` takes what it says; without one it speaks on our stderr.
+
+    ``environ`` is all it finds there; without one, what we have. It is killed when it has not ended ``grace`` seconds after
+    it was asked to.
+    """
 
     name: str
     command: Sequence[str]
     log: Path | None = None
+    environ: Mapping[str, str] | None = field(default=None, repr=False)
+    grace: float | None = None
     process: subprocess.Popen[bytes] | None = None
     pause: float = 0.0
     due: float = 0.0
@@ -51,7 +63,7 @@ class Child:
         err: int | IO[bytes] = self.log.open("ab") if self.log else sys.stderr.fileno()
         out = subprocess.PIPE if ready_line else err
         self.process = subprocess.Popen(
-            self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
+            self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, env=self.environ,
             preexec_fn=end_with_parent,  # noqa: PLW1509  # one thread here, and prctl allocates nothing
         )
         if not isinstance(err, int):
@@ -132,9 +144,11 @@ class Family:
 def _wait(child: Child) -> None:
     if child.process is None:
         return
+    grace = GRACE if child.grace is None else child.grace
     try:
-        child.process.wait(GRACE)
+        child.process.wait(grace)
     except subprocess.TimeoutExpired:
-        say.err.print(f"{child.name} did not end within {GRACE:g} s and is killed")
+        if child.grace is None:
+            say.err.print(f"{child.name} did not end within {grace:g} s and is killed")
         child.signal(signal.SIGKILL)
         child.process.wait()

@@ -51,8 +51,12 @@ def state(ini: Ini) -> None:
     for path in secret_files(ini):
         if not path.exists():
             write(path, secrets.token_hex(32) + "\n")
+    shared = _one_for_all(ini)
     for path in credential_files(ini):
-        credentials(path, accounts(ini))
+        if path not in shared:
+            credentials(path, accounts(ini))
+        elif not path.exists():
+            write(path, json.dumps({"": {"access_key": access_key(), "secret_key": secret_key()}}, indent=2) + "\n")
 
 
 def key_files(ini: Ini) -> list[Path]:
@@ -68,6 +72,12 @@ def secret_files(ini: Ini) -> list[Path]:
 def credential_files(ini: Ini) -> list[Path]:
     found = [getattr(section.values, "credentials", None) for section in walk.sections(ini) if section.kind == "store"]
     return sorted({Path(path) for path in found if path})
+
+
+def _one_for_all(ini: Ini) -> set[Path]:
+    """The credential files of stores that know no accounts: they hold one pair, and a file that is there is its owner's."""
+    stores = [section.values for section in walk.sections(ini) if section.kind == "store" and hasattr(section.values, "credentials")]
+    return {Path(values.credentials) for values in stores if not values.buckets}
 
 
 def accounts(ini: Ini) -> set[str]:

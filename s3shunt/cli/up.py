@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import click
 
 from s3shunt import clock, config
-from s3shunt.cli import children, provision, say, walk
+from s3shunt.cli import children, provision, say, stock, walk
 from s3shunt.cli.children import Child, ChildFailed, Family
 from s3shunt.config import ConfigError, Ini
 
@@ -38,7 +38,12 @@ Paste this to send a film to tape and back (FILM is any file of yours):
 
 @click.command()
 @click.argument("ini", type=click.Path(path_type=Path, dir_okay=False), default=say.DEFAULT_INI)
-def up(ini: Path) -> None:
+@click.option("--store", metavar="minio|weed|swift|URL", help="Another store than the ini's: started here, or an S3 endpoint.")
+@click.option(
+    "--store-credentials", "credentials", type=click.Path(path_type=Path, dir_okay=False), envvar="S3SHUNT_STORE_CREDENTIALS",
+    help='For a URL: a JSON file, mode 0600: {"": {"access_key", "secret_key"}}.',
+)  # fmt: skip
+def up(ini: Path, store: str | None, credentials: Path | None) -> None:
     """Start all that an INI needs: its children, a proxy and a worker. Ctrl-C stops them.
 
     The only line on stdout is READY with the endpoint and the file of the keys.
@@ -46,7 +51,7 @@ def up(ini: Path) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    found = Ini(ini)
+    found = stock.another(Ini(ini), store, credentials) if store else Ini(ini)
     walk.judge(found)
     family = Family()
     try:
@@ -57,6 +62,7 @@ def up(ini: Path) -> None:
         raise ConfigError(f"the start was given up: {failure}") from None
     finally:
         family.stop()
+        stock.tidy(found)
 
 
 def _start(ini: Ini, family: Family, stop: threading.Event) -> None:
@@ -64,11 +70,13 @@ def _start(ini: Ini, family: Family, stop: threading.Event) -> None:
     _free(address)
     provision.state(ini)
     options = config.read(children.Options, "up", ini.section("up", "") if "up" in ini.sections() else {})
-    if unknown := set(options.children) - {"swift", "redis"}:
-        raise ConfigError(f"[up] children = {' '.join(options.children)}: expected swift and redis, not {min(unknown)}")
+    if unknown := set(options.children) - {"swift", "redis", *stock.STORES}:
+        raise ConfigError(f"[up] children = {' '.join(options.children)}: expected swift, minio, weed and redis, not {min(unknown)}")
     path = ini.path
     if "swift" in options.children:
         _swift(ini, family)
+    for kind in stock.STORES.keys() & set(options.children):
+        stock.start(ini, kind, family, stop, options.patience)
     if "redis" in options.children and not _redis(ini, family):
         path = without_index(ini)
     subprocess.run([*ME, "catalog", "upgrade", "-c", str(path)], stdout=sys.stderr, check=False)
@@ -106,12 +114,6 @@ def _free(address: tuple[str, int]) -> None:
             raise ConfigError(f"[listen:main] address = {address[0]}:{address[1]}: expected a free address: {error.strerror}") from None
 
 
-def _log(ini: Ini, name: str) -> Path:
-    folder = ini.state / "log"
-    folder.mkdir(exist_ok=True)
-    return folder / f"{name}.log"
-
-
 def _swift(ini: Ini, family: Family) -> None:
     """A Swift where the first store's section says that one is."""
     if find_spec("swift") is None:
@@ -124,7 +126,7 @@ def _swift(ini: Ini, family: Family) -> None:
         raise ConfigError(f"[store:{name}] url: expected s3+http://127.0.0.1:PORT and credentials, so that a Swift can be started there")
     command = [sys.executable, "-m", "s3shunt.swift.allinone", "--home", str(ini.state / "swift"), "--port", str(port)]
     say.err.print(f"starting Swift on 127.0.0.1:{port}, its data in {ini.state / 'swift'}")
-    family.start(Child("swift", [*command, "--accounts", str(credentials[0])], _log(ini, "swift")), ready_line=True)
+    family.start(Child("swift", [*command, "--accounts", str(credentials[0])], children.log(ini.state, "swift")), ready_line=True)
     _landing(ini)
 
 
@@ -152,7 +154,7 @@ def _redis(ini: Ini, family: Family) -> bool:
     command = [program, "--port", "0", "--unixsocket", path, "--unixsocketperm", "700", "--save", "", "--appendonly", "no"]
     command += ["--dir", str(ini.state), "--daemonize", "no", "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru"]
     Path(path).unlink(missing_ok=True)
-    family.start(Child("redis", command, _log(ini, "redis")))
+    family.start(Child("redis", command, children.log(ini.state, "redis")))
     return True
 
 
