@@ -6,13 +6,15 @@ from dataclasses import replace
 from threading import Thread
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import event
 
 from s3shunt.catalog.sql import SqlCatalog, SqlKeys, schema
-from s3shunt.catalog.sql.database import Conflict
+from s3shunt.catalog.sql.database import Conflict, _alembic
 from s3shunt.config import ConfigError, read
-from s3shunt.model import Job, Key, State, Step, Swap
+from s3shunt.model import Job, Key, ObjectRef, Search, State, Step, Swap
 from s3shunt.protocol.errors import ServiceUnavailable
 from s3shunt.testing.contracts.catalog import CatalogContract, an_entry
 from s3shunt.testing.contracts.keys import KeysContract
@@ -313,3 +315,50 @@ def test_in_a_patched_host_no_connection_is_pooled_and_no_call_is_lost(catalog):
     """
     ran = subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
     assert ran.stdout.split() == ["NullPool", "100"], ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (Search(external_id="x"), "entry_external_id"),
+        (Search(archive_id="x"), "entry_archive_id"),
+        (Search(codec="prores", container="mov", min_duration=5), "entry_media"),
+        (Search(state=State.ONLINE, unprobed=True), "entry_unprobed"),
+    ],
+    ids=["external id", "archive id", "codec", "unprobed"],
+)
+def test_what_is_searched_for_has_an_index(catalog, wanted, index):
+    asked = []
+    event.listen(catalog._database.engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+    catalog.search(wanted)
+    query, given = asked[-1]
+    with catalog._database.read() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", given).all()
+    assert any(index in row[-1] for row in plan), plan
+
+
+def test_rows_of_an_older_schema_get_their_claims_and_can_be_searched(tmp_path):
+    """Keys that shared an id before it was anybody's keep it; the first of them has it, and what happens to the others frees nothing."""
+    catalog = connect(tmp_path)
+    with catalog._database.write() as connection:
+        command.upgrade(_alembic(connection), "0002")
+        for key, external_id, media in (("b", "pid", "{}"), ("a", "pid", '{"codec": "prores", "duration": "2000"}'), ("c", None, "{}")):
+            connection.exec_driver_sql(
+                "INSERT INTO entry (account, bucket, key, version, versioned, current, state, revision, generation, writers,"
+                " storage_class, store, copies, interests, external_id, media, reason, size, etag, last_modified, stamp, headers, metadata,"
+                " checksums, parts, tags, acl, lock, sse, owner) VALUES ('', 'films', ?, 'null', 1, 1, 'online', 1, 1, 0, 'GLACIER',"
+                " 'main', 0, '[]', ?, ?, '', 5, 'e', 1, '', '{}', '{}', '{}', '[]', '{}', '', '{}', '{}', '')",
+                (key.encode(), external_id, media),
+            )
+    catalog.upgrade()
+    assert catalog.check() == []
+    assert catalog.holder("", "pid") == ObjectRef("films", "a")
+    assert [row.ref.key for row in catalog.search(Search(codec="prores", min_duration=2000))] == ["a"]
+    assert [row.ref.key for row in catalog.search(Search(unprobed=True))] == ["b", "c"]
+    other, first = (catalog.find(ObjectRef("films", key)) for key in "ba")
+    assert catalog.commit(Step(swaps=(Swap(other, replace(other, due=7)),)))
+    assert catalog.commit(Step(swaps=(Swap(catalog.find(other.ref), None),)))
+    assert catalog.holder("", "pid") == ObjectRef("films", "a")
+    assert catalog.commit(Step(swaps=(Swap(first, None),)))
+    assert catalog.holder("", "pid") is None
+    catalog.close()

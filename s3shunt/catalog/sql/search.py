@@ -1,6 +1,6 @@
 """Entries by their ids and by what is known of their media. What is looked for has columns of its own, which ``rows`` derives."""
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import ColumnElement, literal_column, select, tuple_
 
 from s3shunt.catalog.sql import rows, schema
 from s3shunt.catalog.sql.database import Database
@@ -20,9 +20,10 @@ class Searches:
             E.state: wanted.state and wanted.state.value, E.account: wanted.account, E.bucket: wanted.bucket,
             E.external_id: wanted.external_id and rows.said(wanted.external_id), E.archive_id: wanted.archive_id,
             E.media_kind: wanted.kind, E.media_codec: wanted.codec, E.media_container: wanted.container,
-            E.unprobed: 1 if wanted.unprobed else None,
         }  # fmt: skip
-        where = [column == value for column, value in equal.items() if value is not None]
+        where: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
+        if wanted.unprobed:
+            where.append(literal_column("unprobed") == literal_column("1"))  # as the index says it: a parameter would not be seen to fit
         if wanted.min_duration is not None:
             where.append(E.media_duration >= wanted.min_duration)
         if wanted.max_duration is not None:
