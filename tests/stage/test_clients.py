@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.stage
 
 MIB = 1 << 20
 BIN = Path(sys.executable).parent
+MC = os.environ.get("S3SHUNT_MC")
 SITES = {
     "swift-redis": ("swift", {"day": "6s"}),
     "swift": ("swift", {"day": "6s", "index": False}),
@@ -29,6 +31,7 @@ SITES = {
     "posix-redis": ("swift", {"day": "6s", "posix": True}),
     "posix": ("seaweedfs", {"day": "6s", "posix": True, "index": False}),
 }
+LEGAL = re.compile(r'ongoing-request="false", expiry-date="(\w{3}, \d\d \w{3} \d{4} 00:00:00 GMT)"')
 FILMS = {"reel ü.mxf": 3 * MIB + 7, "parts/long.mxf": 11 * MIB}
 """The second is uploaded in parts."""
 
@@ -127,6 +130,110 @@ def test_a_restore_is_ongoing_until_the_library_has_found_it(site, bucket, tmp_p
         assert refused(client.restore_object, Bucket=bucket, Key=key, RestoreRequest=wish) == "RestoreAlreadyInProgress"
 
 
+# The table of restores, as a client's library sees it
+
+
+class Bare:
+    """boto3 without its retries, and what was truly said: status, code, headers, document."""
+
+    def __init__(self, place, bucket):
+        self.client, self.bucket = place.s3(retries={"max_attempts": 1, "mode": "standard"}), bucket
+
+    def __call__(self, method, key, **more):
+        try:
+            told = getattr(self.client, method)(Bucket=self.bucket, Key=key, **more)
+        except ClientError as error:
+            told = error.response
+            http = told["ResponseMetadata"]
+            if method != "head_object":
+                assert http["HTTPHeaders"]["content-type"] == "application/xml"
+                assert http["RequestId"]
+                assert told["Error"]["Message"]
+        http = told["ResponseMetadata"]
+        assert http["HTTPHeaders"]["x-amz-request-id"] == http["RequestId"]
+        return http["HTTPStatusCode"], told.get("Error", {}).get("Code"), told
+
+    def restore(self, key, days=1, tier="Standard", **more):
+        wish = {"Days": days, "GlacierJobParameters": {"Tier": tier}} if days is not None else {}
+        return self("restore_object", key, RestoreRequest=wish | more)[:2]
+
+
+@pytest.mark.parametrize("kind", ["swift", "seaweedfs"])
+def test_01_each_row_of_the_restore_table_is_answered_to_boto3_with_its_status_code_and_headers(site, bucket, kind):
+    place = site(f"table-{kind}", kind, more={"archive:tape": {"mount": "2s"}})
+    ask = Bare(place, bucket)
+    ask.client.create_bucket(Bucket=bucket)
+    for key in ("film", "second", "slow", "gone", "new"):
+        ask.client.put_object(Bucket=bucket, Key=key, Body=b"frames" * 1000, StorageClass="GLACIER", Metadata={"pid": key})
+    ask.client.put_object(Bucket=bucket, Key="deep", Body=b"deep", StorageClass="DEEP_ARCHIVE")
+    ask.client.put_object(Bucket=bucket, Key="online", Body=b"online")
+    place.reach(State.ARCHIVED, bucket, "film", "second", "slow", "gone", "new", "deep")
+    never_asked(ask)
+    refused_restores(ask)
+    for key in ("film", "slow", "gone", "new"):
+        assert ask.restore(key, tier="Bulk" if key == "slow" else "Standard") == (202, None)
+    in_progress(ask)
+    until("the film is back", lambda: told(ask.client, bucket, "film").startswith('ongoing-request="false"'))
+    is_back(ask)
+    for key in ("gone", "new"):
+        until(f"{key} ended", lambda key=key: not place.house.truth().recalls(ref=place.ref(bucket, key)))
+    assert ask("get_object", "gone")[:2] == (404, "NoSuchKey")
+    assert ask("get_object", "new")[2]["Body"].read() == b"newer"
+    assert place.disagreements() == []
+
+
+def never_asked(ask):
+    status, _, head = ask("head_object", "film")
+    assert (status, head["ContentLength"], head["StorageClass"], head["Metadata"]) == (200, 6000, "GLACIER", {"pid": "film"})
+    assert "Restore" not in head
+    status, code, document = ask("get_object", "film")
+    assert (status, code, document["Error"]["StorageClass"]) == (403, "InvalidObjectState", "GLACIER")
+    assert ask("get_object", "film", Range="bytes=0-1")[:2] == (403, "InvalidObjectState")
+    assert ask("copy_object", "copy", CopySource=f"{ask.bucket}/film")[:2] == (403, "InvalidObjectState")
+    upload = ask.client.create_multipart_upload(Bucket=ask.bucket, Key="copy")["UploadId"]
+    part = {"UploadId": upload, "PartNumber": 1, "CopySource": f"{ask.bucket}/film"}
+    assert ask("upload_part_copy", "copy", **part)[:2] == (403, "InvalidObjectState")
+    assert ask("get_object_tagging", "film")[:2] == (200, None)
+    assert ask("get_object_attributes", "film", ObjectAttributes=["StorageClass", "ObjectSize"])[2]["StorageClass"] == "GLACIER"
+
+
+def refused_restores(ask):
+    assert ask.restore("online") == (403, "InvalidObjectState")
+    assert ask.restore("none") == (404, "NoSuchKey")
+    assert ask.restore("deep", tier="Expedited") == (400, "InvalidArgument")
+    assert ask.restore("second", days=None) == (400, "MalformedXML")
+    assert ask.restore("second", days=0) == (400, "InvalidArgument")
+    output = {"S3": {"BucketName": ask.bucket, "Prefix": "p"}}
+    assert ask.restore("second", days=None, OutputLocation=output) == (400, "MalformedXML")
+    assert ask.restore("second", days=None, Type="SELECT") == (501, "NotImplemented")
+    assert "Restore" not in ask("head_object", "second")[2]
+
+
+def in_progress(ask):
+    assert ask("head_object", "film")[2]["Restore"] == 'ongoing-request="true"'
+    assert ask("get_object", "film")[:2] == (403, "InvalidObjectState")
+    assert ask.restore("film", days=5) == (409, "RestoreAlreadyInProgress")
+    assert ask.restore("slow", tier="Bulk") == (409, "RestoreAlreadyInProgress")
+    assert ask.restore("slow", tier="Expedited") == (202, None)
+    asked = ask.client.list_objects_v2(Bucket=ask.bucket, OptionalObjectAttributes=["RestoreStatus"])["Contents"]
+    status = {item["Key"]: item.get("RestoreStatus", {}).get("IsRestoreInProgress") for item in asked}
+    assert (status["film"], status["second"]) == (True, None)
+    assert ask("put_object", "new", Body=b"newer")[0] == 200
+    assert ask("delete_object", "gone")[0] == 204
+
+
+def is_back(ask):
+    status, _, got = ask("get_object", "film")
+    assert (status, got["Body"].read(), got["StorageClass"], got["Metadata"]) == (200, b"frames" * 1000, "GLACIER", {"pid": "film"})
+    end = LEGAL.fullmatch(got["Restore"])[1]
+    assert ask("get_object", "film", Range="bytes=0-5")[0] == 206
+    assert ask.restore("film", days=9) == (200, None)
+    assert LEGAL.fullmatch(ask("head_object", "film")[2]["Restore"])[1] != end
+    assert ask("copy_object", "copy", CopySource=f"{ask.bucket}/film")[0] == 200
+    head = ask("head_object", "copy")[2]
+    assert (head.get("StorageClass", "STANDARD"), head.get("Restore")) == ("STANDARD", None)
+
+
 # The command lines
 
 LINES = {"swift-lines": "swift", "seaweedfs-lines": "seaweedfs", "minio-lines": "minio"}
@@ -184,20 +291,39 @@ def gets(place):
     return [line for line in lines if line.get("operation") == "GetObject"]
 
 
-def test_by_the_aws_command_line(on_tape, bucket, tmp_path):
+def test_04_the_aws_command_line_warns_and_asks_for_no_bytes_on_tape_and_copies_what_is_back_without_force(on_tape, bucket, tmp_path):
     place, shell, known = on_tape
-    before = len(gets(place))
-    said = shell("aws", "s3", "cp", "--recursive", f"s3://{bucket}/", str(tmp_path / "back"), code=2)
-    assert "GLACIER" in said
+    before, film = len(gets(place)), f"s3://{bucket}/dir/film.mxf"
+    assert "GLACIER" in shell("aws", "s3", "cp", film, str(tmp_path / "one"), code=2)
+    assert "GLACIER" in shell("aws", "s3", "cp", "--recursive", f"s3://{bucket}/", str(tmp_path / "many"), code=2)
+    assert "GLACIER" in shell("aws", "s3", "sync", f"s3://{bucket}/", str(tmp_path / "same"), code=2)
     assert len(gets(place)) == before
     request = "Days=1,GlacierJobParameters={Tier=Expedited}"
     shell("aws", "s3api", "restore-object", "--bucket", bucket, "--key", "dir/film.mxf", "--restore-request", request)
     restored(place, bucket)
-    shell("aws", "s3", "cp", f"s3://{bucket}/dir/film.mxf", str(tmp_path / "film.back"))
+    shell("aws", "s3", "cp", film, str(tmp_path / "film.back"))
+    assert digest((tmp_path / "film.back").read_bytes()) == known
+    shell("aws", "s3", "sync", "--force-glacier-transfer", f"s3://{bucket}/", str(tmp_path / "synced"))
+    assert digest((tmp_path / "synced/dir/film.mxf").read_bytes()) == known
+
+
+@pytest.mark.skipif(MC is None, reason="no mc: S3SHUNT_MC names MinIO's client")
+def test_05_mc_restores_and_reads_the_status_as_strictly_as_minio_does(on_tape, bucket, tmp_path):
+    place, shell, known = on_tape
+    key = place.key
+    mc = (MC, "--config-dir", str(tmp_path / "mc"), "--no-color", "--json")
+    shell(*mc, "alias", "set", "s", place.endpoints[0], key["access_key"], key["secret_key"], "--api", "S3v4", "--path", "on")
+    film = f"s/{bucket}/dir/film.mxf"
+    stat = json.loads(shell(*mc, "stat", film).splitlines()[-1])
+    assert (stat["size"], stat["metadata"].get("X-Amz-Storage-Class")) == (3 * MIB, "GLACIER")
+    shell(*mc, "ilm", "restore", film, "--days", "1")  # comes back when the film has
+    assert told(place.s3(), bucket, "dir/film.mxf").startswith('ongoing-request="false"')
+    shell(*mc, "stat", film)
+    shell(*mc, "cp", film, str(tmp_path / "film.back"))
     assert digest((tmp_path / "film.back").read_bytes()) == known
 
 
-def test_by_rclone(on_tape, bucket, tmp_path):
+def test_05_rclone_restores_tells_the_status_and_copies(on_tape, bucket, tmp_path):
     place, shell, known = on_tape
     said = shell("rclone", "backend", "restore", f"s:{bucket}/dir", "-o", "priority=Standard", "-o", "lifetime=1")
     assert json.loads(said[said.index("[") : said.rindex("]") + 1]) == [{"Status": "OK", "Remote": "film.mxf"}]
@@ -211,7 +337,7 @@ def test_by_rclone(on_tape, bucket, tmp_path):
     assert digest((tmp_path / "back/film.mxf").read_bytes()) == known
 
 
-def test_by_s3cmd(on_tape, bucket, tmp_path):
+def test_05_s3cmd_restores_and_gets(on_tape, bucket, tmp_path):
     place, shell, known = on_tape
     shell("s3cmd", "get", f"s3://{bucket}/dir/film.mxf", str(tmp_path / "no"), code=77)
     shell("s3cmd", "restore", "--restore-days=1", "--restore-priority=standard", f"s3://{bucket}/dir/film.mxf")

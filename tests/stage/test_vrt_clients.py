@@ -145,7 +145,8 @@ def film(busy, bucket, tmp_path):
 
 
 def link(place, bucket):
-    return place.s3(signature_version="s3v4").generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "dir/film.mxf"}, ExpiresIn=600)
+    film = {"Bucket": bucket, "Key": "dir/film.mxf"}
+    return place.s3(signature_version="s3v4").generate_presigned_url("get_object", Params=film, ExpiresIn=600)
 
 
 @pytest.mark.parametrize("loop", [by_curl, by_urllib])
