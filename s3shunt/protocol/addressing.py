@@ -71,8 +71,15 @@ def under(name: str, domains: Sequence[str]) -> tuple[str, str] | None:
 
 def decode(text: str) -> str:
     """Percent-decoded text. Raises InvalidURI for a stray '%', for what is not UTF-8, and for NUL, which no database keeps."""
-    if "%" not in text and "\x00" not in text and text.isascii():
-        return text
+    return text if _plain(text) else _decoded(text)
+
+
+def _plain(text: str) -> bool:
+    return "%" not in text and text.isascii() and "\x00" not in text
+
+
+@lru_cache(maxsize=1024)
+def _decoded(text: str) -> str:
     if re.search(r"%(?![0-9A-Fa-f]{2})|%00|\x00", text):
         raise InvalidURI
     try:
@@ -85,19 +92,22 @@ def query(text: str) -> list[tuple[str, str]]:
     """Parameters in order, '+' standing for a space as S3 reads it."""
     if not text:
         return []
-    pairs = [part.partition("=") for part in text.split("&") if part]
-    if "%" not in text and "+" not in text and text.isascii() and "\x00" not in text:
-        return [(name, value) for name, _, value in pairs]
-    return [(decode(name.replace("+", " ")), decode(value.replace("+", " "))) for name, _, value in pairs]
+    return [part.partition("=")[::2] if _plain(part) and "+" not in part else _parameter(part) for part in text.split("&") if part]
+
+
+def _parameter(part: str) -> tuple[str, str]:
+    name, _, value = part.replace("+", " ").partition("=")
+    return decode(name), decode(value)
 
 
 def check(ref: ObjectRef) -> ObjectRef:
     """Raises InvalidBucketName, KeyTooLongError or InvalidURI."""
-    if (ref.bucket or ref.key) and not _BUCKET.fullmatch(ref.bucket):
-        raise InvalidBucketName(BucketName=ref.bucket)
-    if len(ref.key.encode()) > MAX_KEY:
+    bucket, key = ref.bucket, ref.key
+    if (bucket or key) and not _BUCKET.fullmatch(bucket):
+        raise InvalidBucketName(BucketName=bucket)
+    if len(key) > MAX_KEY or (not key.isascii() and len(key.encode()) > MAX_KEY):
         raise KeyTooLongError
-    if "\x00" in ref.key:
+    if "\x00" in key:
         raise InvalidURI
     return ref
 
@@ -107,7 +117,9 @@ def path_style(raw_path: str, version: str | None = None) -> ObjectRef:
     if not raw_path.startswith("/"):
         raise InvalidURI
     bucket, _, key = raw_path[1:].partition("/")
-    return check(ObjectRef(decode(bucket), decode(key), version or None))
+    if not _plain(raw_path):
+        bucket, key = decode(bucket), decode(key)
+    return check(ObjectRef(bucket, key, version or None))
 
 
 def host_style(bucket: str, raw_path: str, version: str | None = None) -> ObjectRef:

@@ -35,6 +35,8 @@ _SECRET = re.compile(r"(^x-amz-(?:security-token|[a-z-]*customer-key):).+|((?:&|
 
 _CANONICAL = re.compile("[/A-Za-z0-9._~-]*")
 _UNRESERVED = re.compile("[A-Za-z0-9._~-]*")
+_FOLDED = re.compile(r"[\x21-\x7e\n]*+")
+"""Lines in which nothing can be folded."""
 DUMMY_SECRET = "no such key, the same work"
 """What an unknown key is verified with, so that it costs what a known one costs."""
 
@@ -111,11 +113,9 @@ def _within(date: str, region: str, service: str) -> Scope:
 
 def canonical_request(line: tuple[str, str, str], headers: Mapping[str, str], names: Sequence[str], payload: str) -> str:
     """The text whose hash is signed: ``line`` is method, path and query; a header that is absent is empty."""
-    values = [headers.get(name, "") for name in names]
-    joined = "".join(values)
-    if " " in joined or not joined.isascii() or not joined.isprintable():
-        values = [fold(value) for value in values]
-    fields = "\n".join([f"{name}:{value}" for name, value in zip(names, values, strict=True)])
+    fields = "\n".join([f"{name}:{headers.get(name, '')}" for name in names])
+    if not _FOLDED.fullmatch(fields) or fields.count("\n") >= len(names):
+        fields = "\n".join([f"{name}:{fold(headers.get(name, ''))}" for name in names])
     method, path, query = line
     return f"{method}\n{path}\n{query}\n{fields}\n\n{';'.join(names)}\n{payload}"
 
@@ -178,6 +178,7 @@ def canonical_path(raw: str) -> str:
     return "/".join([quote(unquote_to_bytes(segment), safe="~") for segment in raw.split("/")])
 
 
+@lru_cache(maxsize=4096)
 def _quoted(text: str) -> str:
     return text if _UNRESERVED.fullmatch(text) else quote(text, safe="~")
 

@@ -89,7 +89,7 @@ class Relay:
         made again, at most ``limits.retries`` times. What ``body`` raises comes
         through as it is.
         """
-        if not self._breaker.admits():
+        if self._breaker.open and not self._breaker.admits():
             raise ServiceUnavailable(retry_after=1)
         self._budget.earn()
         attempt, wire = 1, head.wire()

@@ -49,7 +49,8 @@ class Budget:
         self._lock = threading.Lock()
 
     def earn(self) -> None:
-        self._saved = min(SAVED, self._saved + SHARE)
+        if self._saved < SAVED:
+            self._saved = min(SAVED, self._saved + SHARE)
 
     def spend(self) -> bool:
         """Whether one more try is allowed."""
