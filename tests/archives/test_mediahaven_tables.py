@@ -154,6 +154,7 @@ SHAPE_B = {
 def test_all_shapes_of_a_record_are_read():
     flat, sections = records.record(SHAPE_A), records.record(SHAPE_B)
     assert (flat.id, flat.md5, flat.size, flat.status, flat.external_id, flat.exportable) == ("m1f1", "abc", None, "on_tape", "pid", True)
+    assert flat.type == "Video"
     assert flat.archived == 1_637_592_140_000
     assert flat.fields["multi"] == ("one", "two", "three")
     assert (sections.id, sections.md5, sections.size, sections.mime, sections.exportable) == ("m1f1", "abc", 139197969, "video/mxf", False)

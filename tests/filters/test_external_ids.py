@@ -6,6 +6,7 @@ import pytest
 
 from s3shunt.catalog.sql import SqlCatalog
 from s3shunt.model import ObjectRef
+from s3shunt.ports import Copy
 from s3shunt.testing.house import INI
 from s3shunt.wsgi import Response
 
@@ -238,3 +239,37 @@ def test_what_a_crawl_finds_has_its_id_unless_that_is_anothers(make_site):
     site.later(days=31).work()
     assert ids(site) == {"a": "viaa", "b": None}
     assert site.catalog.find(ObjectRef("aged", "a", account="main")).media_kind == "video"
+
+
+class Shelf:
+    """An archive that knows objects by name, and by ids and kinds of its own."""
+
+    def __init__(self, site, **told):
+        self.told = told
+        site.house.put("archive", "tape", self)
+
+    def find(self, *, ref=None, **_):
+        if ref is None or ref.key not in self.told:
+            return None
+        return Copy(archive_id=f"mh-{ref.key}", size=4, checksum="md5:" + "0" * 32, copies=2, **self.told[ref.key])
+
+
+def test_what_is_adopted_has_the_archives_id_and_kind(pids):
+    Shelf(pids, a={"external_id": "viaa", "kind": "Video"})
+    assert pids.head("/films/a").status == 200
+    assert (pids.row().external_id, pids.row().media_kind) == ("viaa", "video")
+    assert refused(pids.put("/films/b", b"film", x_amz_meta_pid="viaa"))
+
+
+def test_what_is_adopted_is_readable_though_its_id_is_anothers(pids):
+    Shelf(pids, a={"external_id": "viaa"})
+    pids.put("/films/b", b"film", x_amz_meta_pid="viaa")
+    assert pids.head("/films/a").status == 200
+    assert ids(pids) == {"a": None, "b": "viaa"}
+
+
+def test_the_policys_id_goes_before_the_archives(make_site):
+    site = make_site(ini=PATTERN)
+    Shelf(site, **{"qs4m.mxf": {"external_id": "else"}})
+    assert site.head("/films/qs4m.mxf").status == 200
+    assert site.row("qs4m.mxf").external_id == "qs4m"

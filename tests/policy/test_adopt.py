@@ -32,6 +32,24 @@ def test_the_archives_facts_are_kept():
     assert adopted(REF, copy(facts=facts), POLICY, "main", 7).swaps[0].new.facts == facts
 
 
+@pytest.mark.parametrize(
+    ("facts", "said", "kind"),
+    [
+        (None, "", None),
+        (None, "Video", "video"),
+        (Facts(size=3, etag="", last_modified=1, headers={"content-type": "audio/wav"}), "", "audio"),
+        (Facts(size=3, etag="", last_modified=1, headers={"content-type": "image/png"}), "Video", "video"),
+    ],
+)
+def test_its_kind_is_what_the_archive_says_or_else_a_guess(facts, said, kind):
+    assert adopted(REF, copy(facts=facts, kind=said), POLICY, "main", 7).swaps[0].new.media_kind == kind
+
+
+def test_an_external_id_is_told_to_it():
+    assert adopted(REF, copy(), POLICY, "main", 7, external_id="pid").swaps[0].new.external_id == "pid"
+    assert adopted(REF, copy(), POLICY, "main", 7).swaps[0].new.external_id is None
+
+
 @pytest.mark.parametrize(("checksum", "etag"), [("md5:" + "a" * 32, f'"{"a" * 32}"'), ("sha256:" + "b" * 64, f'"{"b" * 32}-1"')])
 def test_an_etag_is_an_md5_or_looks_like_none(checksum, etag):
     assert adopted(REF, copy(checksum=checksum), POLICY, "main", 7).swaps[0].new.facts.etag == etag
