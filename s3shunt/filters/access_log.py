@@ -7,7 +7,7 @@ after how many tries), ``agent``, and whatever doors further in noted. ``cut`` s
 where the answer was not sent to its end. Signatures, tokens, policies and other header
 or query values never appear: what is logged is an allow-list.
 
-Lines are collected and written every ``flush``, or when 64 KiB have come together; a log that
+Lines are collected and written every ``flush``, or when 200 have come together; a log that
 cannot be written never stops a request: the lines are dropped, and how many is told in a line of
 its own (``dropped``) once it can. The file is opened for each write, so it may be moved away at any time (logrotate).
 
@@ -36,7 +36,8 @@ from s3shunt.protocol.errors import S3Error
 from s3shunt.protocol.names import Known
 from s3shunt.wsgi import Handler, Request, Response, watch_close
 
-BUFFER = 65536
+TOGETHER = 200
+"""Lines that are not waited with any longer."""
 SHOWN = (operations.SUBRESOURCES | operations.PARAMETERS) - {"continuation-token"}
 
 
@@ -142,18 +143,15 @@ class Lines:
         self.path = path
         self.flush_after = flush / 1000
         self.dropped = 0
-        self._pending: list[bytes] = []
-        self._size = 0
+        self._pending: list[dict[str, Any]] = []
         self._due = False
         self._lock = threading.Lock()  # never held over I/O
 
     def add(self, line: dict[str, Any]) -> None:
-        data = written(line)
         with self._lock:
-            self._pending.append(data)
-            self._size += len(data)
+            self._pending.append(line)
             start, self._due = not self._due, True
-            full = self._size >= BUFFER
+            full = len(self._pending) >= TOGETHER
         if full or self.flush_after == 0:
             self.flush()
         elif start:
@@ -169,13 +167,13 @@ class Lines:
 
     def write(self) -> None:
         with self._lock:
-            pending, self._pending, self._size, self._due = self._pending, [], 0, False
+            pending, self._pending, self._due = self._pending, [], False
             lost = self.dropped
         if not pending:
             return
         told = [b'{"dropped":%d}\n' % lost] if lost else []
         try:
-            self._append(b"".join([*told, *pending]))
+            self._append(b"".join([*told, *map(written, pending)]))
         except OSError:
             lost = -len(pending)
         with self._lock:

@@ -183,7 +183,8 @@ class AnswerBody:
             self._ended(link, False)  # noqa: FBT003  # said in the class's promise
 
     def __del__(self) -> None:
-        self.close()
+        if self._link is not None:
+            self.close()
 
 
 def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:

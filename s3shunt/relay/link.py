@@ -37,6 +37,8 @@ class Link:
         self.sock = sock
         self.deadline = 0.0
         self._wakes_at = 1
+        self._asked = raw("select").poll()
+        self._asked.register(sock.fileno(), select.POLLIN)
         self.hub = Hub.here(sock.fileno()) if green.hub() else None
 
     def until(self, seconds: float) -> None:
@@ -82,13 +84,7 @@ class Link:
 
     def stirred(self) -> bool:
         """Whether something came unasked: bytes, or the end."""
-        try:
-            self.sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        return True
+        return bool(self._asked.poll(0))
 
     def refused(self) -> bool:
         """Whether the store is answering, or gone, before it has the whole request."""
