@@ -35,6 +35,7 @@ class Context:
     entry: Entry | None = None  # lookup
     discover: Callable[[Any], Entry | None] | None = None  # lookup: ask the archives by name for what nobody knows (request)
     restore: Callable[[Any, int, str], int] | None = None  # restore: start one (request, days, tier), as RestoreObject would
+    store_archives: bool = False  # restore: the store has archive classes of its own, and what is not ours is its
     document: bytes | None = None  # the body of a DOCUMENT or TARGETS operation, verified and kept by who read it first
     error_code: str = ""  # errors, for the log
     upstream_status: int = 0  # proxy

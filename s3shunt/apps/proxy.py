@@ -119,8 +119,7 @@ class Proxy:
 
     def __call__(self, request: Request) -> Response:
         decision = decided(request)
-        _no_archive_class(request)
-        fields = [*headers.to_store(request.fields.items()), *_copy_source(request)]
+        fields = [*headers.to_store(request.fields.items()), *_copy_source(request), *_archive_class(request)]
         query = _query(request, decision)
         if self.elsewhere is not None and (sent := self.elsewhere(request, decision, fields, query, self._credential)) is not None:
             return sent
@@ -267,13 +266,16 @@ def _unspooled(file: IO[bytes]) -> Iterator[bytes]:
         yield data
 
 
-def _no_archive_class(request: Request) -> None:
-    """Who asks for one is told when nobody kept it: else the object would stay where it is, and he would not know."""
+def _archive_class(request: Request) -> Fields:
+    """For a store that has some itself. Else who asks for one is told that nobody kept it: the object would stay where it is."""
     if request.operation.name not in CLASSED:
-        return
+        return []
     asked = request.fields.get("x-amz-storage-class", "")
-    if asked.strip().upper() in headers.ARCHIVE_CLASSES:
+    if asked.strip().upper() not in headers.ARCHIVE_CLASSES:
+        return []
+    if not request.context.store_archives:
         raise InvalidStorageClass(StorageClassRequested=asked)
+    return [("x-amz-storage-class", asked)]
 
 
 def decided(request: Request) -> Decision:

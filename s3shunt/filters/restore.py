@@ -11,6 +11,12 @@ with every header of the original. GET and HEAD tell ``x-amz-storage-class``
 GLACIER or DEEP_ARCHIVE, and ``x-amz-restore`` in one of its two legal forms:
 what the store says under these names is not handed on.
 
+With ``restore = store`` the store has archive classes of its own. What is ours stays
+ours: a key whose entry names an archive class, or is anything but online. For every
+other key the store gets RestoreObject and the class at PUT, and what it says of
+restores and classes is handed on as it is; where it has nothing either, the archives
+are asked as ever.
+
 Stands behind ``lookup``, before ``listing``.
 
 May answer NoSuchKey, NoSuchVersion, MethodNotAllowed for a delete marker's
@@ -26,6 +32,7 @@ Section::
     catalog = main
     max_days = 3650
     patience = 5s
+    restore = ours
 """
 
 import uuid
@@ -60,6 +67,10 @@ class Options:
     catalog: str = option(config.word, "main", help="Name of the [catalog:NAME] that restores are written to.")
     max_days: int | None = option(config.number, "3650", help="The most Days a restore may ask for; empty: any number.")
     patience: int = option(config.duration, "5s", help="How long a restore waits for an object that is just leaving the store.")
+    restore: str = option(
+        config.choice("ours", "store"), "ours",
+        help="Who restores what has no entry of ours: nobody (ours), or the store, which has archive classes of its own.",
+    )  # fmt: skip
 
 
 class Restore:
@@ -68,9 +79,11 @@ class Restore:
         self.options = options
         self.house = house
         self.catalog = house.catalog(options.catalog)
+        self.store_archives = options.restore == "store"
 
     def __call__(self, request: Request) -> Response:
         name, context = request.operation.name, request.context
+        context.store_archives = self.store_archives
         if name == "RestoreObject":
             return self._post(request)
         if name not in ("GetObject", "HeadObject"):
@@ -95,13 +108,14 @@ class Restore:
         return self._told(request, response)
 
     def _told(self, request: Request, response: Response) -> Response:
-        """The class and the restore of the version in the answer, and nothing the store says of such."""
-        told = response.by_name()
+        """The class and the restore of the version in the answer, and nothing the store says of such, unless it is the store's."""
+        entry, told = request.context.entry, response.by_name()
+        if self.store_archives and not _ours(entry):
+            return response
         if "x-amz-restore" in told:
             response.say(("x-amz-restore", None))
         if told.get("x-amz-storage-class") in ARCHIVE_CLASSES:
             response.say(("x-amz-storage-class", None))
-        entry = request.context.entry
         if entry is None or response.status_int not in (200, 206) or not _about(entry, told):
             return response
         if entry.storage_class in ARCHIVE_CLASSES:
@@ -114,10 +128,24 @@ class Restore:
     # POST ?restore
 
     def _post(self, request: Request) -> Response:
-        limit = self.options.max_days
-        asked = wire.RestoreRequest.from_xml(document(request, wire.MAX_BYTES), max_days=limit)
+        body, limit = document(request, wire.MAX_BYTES), self.options.max_days
+        if self.store_archives and (answered := self._by_the_store(request)) is not None:
+            return answered
+        asked = wire.RestoreRequest.from_xml(body, max_days=limit)
         status = self._restore(request, asked.days, asked.tier)
         return Response(status=status, headerlist=[("Content-Length", "0")], app_iter=())
+
+    def _by_the_store(self, request: Request) -> Response | None:
+        """Its answer, whatever it is; None for what is ours, or turns out to be in an archive of ours alone."""
+        context = request.context
+        row = None if context.plain else green.offload(self.catalog.find_truth, request.ref)
+        if _ours(row):
+            return None
+        response = self.forward(request)
+        if row is not None or response.status_int != 404 or self._discovered(request, response) is None:
+            return response
+        dropped(response)
+        return None
 
     def _restore(self, request: Request, days: int, tier: str) -> int:
         """202 or 200 once the wish is in the catalog; raises what refuses it."""
@@ -160,11 +188,21 @@ class Restore:
             raise AccessDenied
         if response.status_int != 404:
             raise ServiceUnavailable(retry_after=5)
-        discover = request.context.discover
-        found = discover(request) if discover is not None and "x-amz-delete-marker" not in response.headers else None
+        found = self._discovered(request, response)
         if found is None:
             raise NoSuchVersion(VersionId=request.ref.version) if request.ref.version else NoSuchKey(Key=request.ref.key)
         return found
+
+    @staticmethod
+    def _discovered(request: Request, response: Response) -> Entry | None:
+        """What an archive knows by this name; nobody is asked about a delete marker."""
+        discover = request.context.discover
+        return discover(request) if discover is not None and "x-amz-delete-marker" not in response.headers else None
+
+
+def _ours(entry: Entry | None) -> bool:
+    """Whether its restores are ours where the store has some, too: an archive class of ours, or anything but online."""
+    return entry is not None and (entry.state is not State.ONLINE or entry.storage_class in ARCHIVE_CLASSES)
 
 
 def _class(response: Response) -> str:

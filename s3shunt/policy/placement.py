@@ -13,15 +13,17 @@ LONGEST = 1024
 """Bytes of an external id."""
 
 
-def asked_class(policies: Iterable[Policy], ref: ObjectRef, value: str | None) -> str | None:
+def asked_class(policies: Iterable[Policy], ref: ObjectRef, value: str | None, *, others: bool = False) -> str | None:
     """GLACIER or DEEP_ARCHIVE where a policy takes it; None for every class that is the store's business.
 
-    Raises InvalidStorageClass for an archive class that no policy of the bucket takes.
+    Raises InvalidStorageClass for an archive class that no policy of the bucket takes, unless the store takes the ``others``.
     """
     if value is None or value.upper() not in ARCHIVE_CLASSES:
         return None
     if value in ARCHIVE_CLASSES and any(value in policy.classes and matches(policy, ref) for policy in policies):
         return value
+    if others:
+        return None
     raise InvalidStorageClass(StorageClassRequested=value)
 
 

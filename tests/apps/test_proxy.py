@@ -46,7 +46,7 @@ class Site:
         self.house = connect.House(Ini(path, {}), HandClock())
         self.house.put("store", "main", Upstream(store.endpoint))
         self.proxy = Proxy(config.read(Options, "app:proxy", {"response": "300ms", "gap": "300ms"} | options), self.house)
-        self.identity, self.decide, self.wrap = EDITOR, True, None
+        self.identity, self.decide, self.wrap, self.store_archives = EDITOR, True, None, False
         self.app = Application(Errors(self.grants, ErrorsOptions()))
         self.context = None
 
@@ -61,6 +61,7 @@ class Site:
             request.context.decision = Decision(self.identity, request.operation, request.ref, frozenset(targets))
         if self.wrap:
             request.input = self.wrap(request.input)
+        request.context.store_archives = self.store_archives
         return self.proxy(request)
 
     def __call__(self, method, target, body=b"", **fields):
@@ -147,6 +148,21 @@ def test_an_upload_is_streamed_with_its_length_and_unsigned(site, store):
 def test_an_archive_class_that_nobody_kept_is_refused_and_never_dropped(site, store, method, target, name):
     assert site(method, target, x_amz_storage_class=name).code == "InvalidStorageClass"
     assert not store.requests
+
+
+@pytest.mark.parametrize(("method", "target"), [("PUT", "/films/a"), ("POST", "/films/a?uploads")])
+def test_an_archive_class_goes_to_a_store_that_has_such(site, store, method, target):
+    site.store_archives = True
+    assert site(method, target, x_amz_storage_class="GLACIER").status == 200
+    assert store.requests[0].fields["x-amz-storage-class"] == "GLACIER"
+
+
+def test_a_restore_goes_to_the_store_with_its_document(site, store):
+    store.script.append(Reply(202, b"", [("x-amz-restore-output-path", "p")]))
+    document = b"<RestoreRequest><Days>1</Days></RestoreRequest>"
+    assert site("POST", "/films/a?restore", document).status == 202
+    got = store.requests[0]
+    assert (got.method, got.target, got.body) == ("POST", "/films/a?restore=", document)
 
 
 def test_a_part_has_no_class_of_its_own(site, store):

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from s3shunt.model import Interest, State, Step
+from s3shunt.ports import Copy
 from s3shunt.testing.client import Client
 from s3shunt.wsgi import Response
 
@@ -322,3 +323,98 @@ def test_a_row_that_moves_is_decided_anew(site):
     site.catalog.commit = moving
     assert site.restore("/films/a").status == 202
     assert len(site.catalog.recalls()) == 1
+
+
+# A store with archive classes of its own
+
+THEIRS = 'ongoing-request="false", expiry-date="Mon, 01 Feb 2027 00:00:00 GMT"'
+WISH = b"<RestoreRequest><Days>2</Days><OutputLocation/></RestoreRequest>"
+
+
+@pytest.fixture
+def glacier(make_site):
+    """A site before such a store, which answers every RestoreObject, HEAD and GET itself; ``sent`` are the documents it got."""
+    site = make_site(options={"restore": {"restore": "store"}})
+    site.sent, inner = [], site.front._read
+
+    def restored(request):
+        site.sent.append(request.context.document)
+        return Response(status=202, headerlist=[("Content-Length", "0"), ("x-amz-restore-output-path", "theirs")], app_iter=())
+
+    def read(request):
+        answer = inner(request)
+        answer.headerlist += [("x-amz-storage-class", "DEEP_ARCHIVE"), ("x-amz-restore", THEIRS)]
+        return answer
+
+    site.front.do_RestoreObject, site.front.do_HeadObject, site.front.do_GetObject = restored, read, read
+    return site
+
+
+def heard(answer):
+    return answer.headers.get("x-amz-storage-class"), answer.headers.get("x-amz-restore")
+
+
+@pytest.mark.parametrize("entry", [None, {"state": State.ONLINE, "storage_class": "STANDARD", "archive_id": None}])
+def test_what_is_not_ours_is_restored_by_the_store_and_told_as_it_says(glacier, entry):
+    facts = glacier.stored()
+    if entry:
+        glacier.entry(facts=facts, **entry)
+    answer = glacier.editor.request("POST", "/films/a?restore", WISH)
+    assert (answer.status, answer.headers["x-amz-restore-output-path"]) == (202, "theirs")
+    assert glacier.sent == [WISH]
+    for method in ("HEAD", "GET"):
+        assert heard(glacier.editor.request(method, "/films/a")) == ("DEEP_ARCHIVE", THEIRS)
+    assert not glacier.catalog.jobs(kind="recall")
+
+
+@pytest.mark.parametrize("state", [State.ARCHIVED, State.VERIFIED, State.ONLINE])
+def test_what_has_an_entry_of_ours_is_ours(glacier, state):
+    glacier.entry(state=state, facts=glacier.stored())
+    assert glacier.restore("/films/a", days=1).status == 202
+    assert glacier.sent == []
+    assert heard(glacier.head("/films/a"))[0] == "GLACIER"
+    assert heard(glacier.head("/films/a"))[1] != THEIRS
+
+
+def test_a_deleted_object_of_ours_is_not_the_store_s(glacier):
+    glacier.entry(state=State.DELETED, facts=glacier.stored())
+    assert glacier.restore("/films/a").code == "NoSuchKey"
+    assert glacier.sent == []
+
+
+def test_what_neither_has_is_looked_for_in_our_archives(glacier):
+    glacier.front.do_RestoreObject = glacier.front._read
+    assert glacier.restore("/films/none").code == "NoSuchKey"
+    glacier.house.put("archive", "tape", Found())
+    glacier.later(seconds=120)
+    assert glacier.restore("/films/none").status == 202
+    assert glacier.row("none").state is State.QUEUED
+
+
+class Found:
+    def find(self, *, tag="", archive_id="", ref=None):
+        return Copy(archive_id="x", size=4, checksum="md5:" + "0" * 32, copies=1)
+
+
+def test_its_class_at_put_goes_on_where_no_policy_of_ours_takes_it(make_site):
+    site = make_site(options={"restore": {"restore": "store"}})
+    seen, inner = [], site.front.do_PutObject
+    site.front.do_PutObject = lambda request: (seen.append(request.fields.get("x-amz-storage-class")), inner(request))[1]
+    site.editor.put("/other")
+    assert site.editor.put("/other/a", b"x", x_amz_storage_class="GLACIER").status == 200
+    assert site.editor.put("/films/a", b"x", x_amz_storage_class="GLACIER").status == 200
+    assert seen == ["GLACIER", None]
+    assert site.row("a").storage_class == "GLACIER"
+
+
+def test_by_default_what_the_store_says_of_restores_is_not_told(site):
+    site.stored()
+    inner = site.front._read
+    site.front.do_HeadObject = lambda request: _and(inner(request), ("x-amz-restore", THEIRS))
+    assert "x-amz-restore" not in site.head("/films/a").headers
+    assert site.restore("/films/a").code == "InvalidObjectState"
+
+
+def _and(answer, *fields):
+    answer.headerlist += fields
+    return answer

@@ -56,7 +56,7 @@ class Writes:
                 return Plan(ref=ref, operation=name)
             return Plan(ref=ref, operation=name, storage_class=upload.storage_class, external_id=upload.external_id)
         policies = self.keeper.house.policies
-        asked = asked_class(policies, ref, request.fields.get("x-amz-storage-class"))
+        asked = asked_class(policies, ref, request.fields.get("x-amz-storage-class"), others=request.context.store_archives)
         if asked is not None:  # ours alone from here on
             del request.fields["x-amz-storage-class"]
             request.context.notes["class"] = asked
