@@ -57,7 +57,8 @@ if redis.call('TYPE', KEYS[1]).ok == 'hash' then
   if shown and tonumber(shown) > tonumber(ARGV[2]) then return end
 end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'change', ARGV[2], unpack(ARGV, 3))
+redis.call('HSET', KEYS[1], unpack(ARGV, 3))
+redis.call('HSET', KEYS[1], 'change', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 """
 SPEND = """

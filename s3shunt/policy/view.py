@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 from s3shunt.model import NULL, Entry, ObjectRef
 from s3shunt.policy import restore
-from s3shunt.protocol.restore import header
 
 PREFIX = "s3shunt:view:"
 ABSENT = "absent"
@@ -63,9 +62,11 @@ def latest(rows: Iterable[tuple[int, Entry | ObjectRef]]) -> list[tuple[int, Obj
 
 
 def _restore(entry: Entry, now: int) -> str | None:
-    """As a HEAD says it."""
+    """What a HEAD says of it; short, as Redis keeps the order of short values only."""
     standing = restore.standing(entry, now)
-    return None if standing is None else header(standing.until)
+    if standing is None:
+        return None
+    return "in progress" if standing.until is None else "readable"
 
 
 def _date(moment: int) -> str:

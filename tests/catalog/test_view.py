@@ -76,9 +76,16 @@ def test_a_key_is_shown_as_it_is_after_each_change(site, cli):
     assert shown(cli, "films/raw/a.mxf")["state"] == "archived"
     row = change(site, row, state=State.QUEUED)
     said = shown(cli, "films/raw/a.mxf")
-    assert (said["state"], said["restore"], said["external_id"]) == ("queued", 'ongoing-request="true"', "pid")
+    assert (said["state"], said["restore"], said["external_id"]) == ("queued", "in progress", "pid")
     change(site, change(site, row, state=State.ARCHIVED), external_id=None)
     assert "external_id" not in shown(cli, "films/raw/a.mxf")
+
+
+def test_its_fields_stand_in_the_order_in_which_people_ask(site, cli):
+    put(site, an_entry("a", state=State.ARCHIVED, external_id="pid", reason="quota"))
+    assert list(shown(cli, "films/a")) == [
+        "state", "class", "size", "etag", "modified", "store", "external_id", "reason", "updated", "change",
+    ]  # fmt: skip
 
 
 def test_tenants_with_one_bucket_and_key_are_shown_apart(site, cli):
