@@ -232,6 +232,18 @@ def aws(front, folder, source, target):
     subprocess.run([*command, "--only-show-errors"], env=environ, check=True, timeout=120)
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_http_2_carries_both_ways(either, bucket, tmp_path):
+    s3, film = either.s3(), tmp_path / "film"
+    s3.create_bucket(Bucket=bucket)
+    film.write_bytes(os.urandom(5 * MIB))
+    link = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "a%2F+ b"})
+    assert curl(either, "--http2", "-T", str(film), link, folder=tmp_path)[0] == "200 0 2"
+    link = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a%2F+ b"})
+    said, got = curl(either, "--http2", link, folder=tmp_path)
+    assert (said, got == film.read_bytes()) == ("200 0 2", True)
+
+
 UNSIGNED = {"x_amz_content_sha256": "UNSIGNED-PAYLOAD"}
 
 
@@ -553,8 +565,10 @@ def test_a_client_cannot_ask_for_permission_itself(direct, target):
 
 
 def curl(front, *words, folder):
+    """Status, redirects followed and HTTP version; and what came."""
     out = folder / "out"
-    command = ["curl", "-sS", "-L", "--cacert", front.nginx.certificate, "-o", str(out), "-w", "%{http_code} %{num_redirects}", *words]
+    told = "%{http_code} %{num_redirects} %{http_version}"
+    command = ["curl", "-sS", "-L", "--cacert", front.nginx.certificate, "-o", str(out), "-w", told, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env={"PATH": os.environ["PATH"]})
     return done.stdout, out.read_bytes() if out.exists() else b""
 
@@ -569,11 +583,11 @@ def test_curl_follows_a_link_to_the_store_and_back(direct, tmp_path):
     past_permission = link.replace(direct.nginx.url, direct.site.endpoints[0])
     named = ("-H", "Content-Type: application/mxf", "-H", f"Host: {direct.host}")
     said, _ = curl(direct, "-T", str(film), *named, past_permission, folder=tmp_path)
-    assert said == "200 1"
+    assert said == "200 1 1.1"
     link = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a b", "ResponseContentType": "a/b"})
-    assert curl(direct, link, folder=tmp_path) == ("200 1", body)
-    assert curl(direct, "-r", "5-9", link, folder=tmp_path) == ("206 1", body[5:10])
-    assert curl(direct, link[:-1] + ("0" if link[-1] != "0" else "1"), folder=tmp_path)[0] == "403 0"
+    assert curl(direct, link, folder=tmp_path) == ("200 1 1.1", body)
+    assert curl(direct, "-r", "5-9", link, folder=tmp_path) == ("206 1 1.1", body[5:10])
+    assert curl(direct, link[:-1] + ("0" if link[-1] != "0" else "1"), folder=tmp_path)[0] == "403 0 2"
     assert s3.head_object(Bucket=bucket, Key="a b")["ContentType"] == "application/mxf"
 
 
