@@ -403,6 +403,31 @@ class Batches(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """One of all the objects of an archive: its name here and its copy, or why there is none.
+
+    ``start`` is where to go on behind its page, ``total`` how many there are in all. ``skipped``: nothing that has a name here;
+    ``problem``: something that should have had one, or lacks what it cannot be adopted without.
+    """
+
+    start: int
+    total: int
+    ref: ObjectRef | None = None
+    copy: Copy | None = None
+    skipped: str = ""
+    problem: str = ""
+
+
+class Inventory(Protocol):
+    """An archive that can say all that it holds."""
+
+    def holdings(self, *, bucket: str = "", key: str = "", clause: str = "", start: int = 0) -> Iterator[list[Holding]]:
+        """Page by page from the ``start``-th on: those of a bucket; where an archive knows only external ids,
+        with keys made of them (``key``: '{external_id}.mxf'); narrowed down by a clause in its own language.
+        """
+
+
 class Notices(Protocol):
     """An archive that posts what happens to it: more than once, late, or never. A hint, and never the truth."""
 

@@ -1,15 +1,13 @@
 """``s3shunt catalog``: what is known of objects, looked at, mended, written out and read in."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import track
 
-from s3shunt.cli import cache, entries, say, search
+from s3shunt.cli import cache, entries, importing, say, search
 from s3shunt.config import ConfigError
 from s3shunt.model import Entry, ObjectRef, State, Step, Swap
 from s3shunt.policy import notation
@@ -30,8 +28,7 @@ def ref_of(name: str, account: str, version: str | None = None) -> ObjectRef:
     return ObjectRef(bucket, key, version, account)
 
 
-with_account = click.option("--account", default="main", show_default=True, help="Whose bucket; '' where bucket names are global.")
-with_name = click.option("--name", default="main", show_default=True, help="Which [catalog:NAME].")
+with_account, with_name = importing.with_account, importing.with_name
 
 
 @click.group()
@@ -126,7 +123,7 @@ def set_(ini: Path, name: str, account: str, version: str | None, state: str | N
 
 
 @catalog.command()
-@click.argument("file", type=click.File("w", encoding="utf-8", lazy=False), default="-")
+@click.argument("file", type=click.File("w", encoding="utf-8", errors="surrogateescape", lazy=False), default="-")
 @click.option("--form", type=FORMS, default="jsonl", show_default=True)
 @with_name
 @say.with_ini
@@ -136,41 +133,4 @@ def export(ini: Path, name: str, file: Any, form: str) -> None:
     say.err.print(f"{count} entries written")
 
 
-@catalog.command("import")
-@click.argument("source")
-@click.option("--form", type=click.Choice(["jsonl", "csv", "bucket", "folder"]), default="jsonl", show_default=True, help="What SOURCE is.")
-@click.option("--bucket", default=None, help="For a folder: the bucket its files belong to.")
-@click.option("--archive", default=None, help="For a folder: the [archive:NAME] that holds its files by their path.")
-@click.option("--store", default="main", show_default=True, help="For a bucket: the [store:NAME] it is in.")
-@with_account
-@with_name
-@say.with_ini
-@say.with_json
-def import_(ini: Path, name: str, source: str, *, as_json: bool, **given: Any) -> None:
-    """Adopt entries from SOURCE: a file of lines, a bucket's listing, or a folder of files.
-
-    What the catalog has an entry for already is left as it is.
-    """
-    truth = say.house(ini).truth(name)
-    added = kept = 0
-    found = track(_sourced(ini, source, **given), "importing", console=say.err, disable=not say.err.is_terminal)
-    for entry in found:
-        done = truth.find(entry.ref) is None and truth.commit(Step(swaps=(Swap(None, entry),)))
-        added, kept = added + done, kept + (not done)
-    say.document({"added": added, "kept": kept}, as_json=as_json)
-
-
-def _sourced(
-    ini: Path, source: str, *, form: str, bucket: str | None, archive: str | None, store: str, account: str
-) -> Iterator[Entry]:
-    if form == "bucket":
-        yield from entries.of_bucket(say.house(ini).store(store), store, source, account)
-    elif form == "folder":
-        if bucket is None or archive is None:
-            raise click.UsageError("a folder needs --bucket and --archive")
-        yield from entries.of_folder(Path(source), bucket, account, archive)
-    elif source == "-":
-        yield from entries.load(sys.stdin, form)
-    else:
-        with Path(source).open(encoding="utf-8", newline="") as file:
-            yield from entries.load(file, form)
+catalog.add_command(importing.import_)

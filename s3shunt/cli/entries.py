@@ -1,18 +1,19 @@
-"""Entries as files: JSON lines and CSV, written and read back equal; buckets and folders adopted as entries."""
+"""Entries as files: JSON lines and CSV, written and read back equal."""
 
 import csv
 import json
 import mimetypes
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from hashlib import md5
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from hashlib import file_digest, md5
 from pathlib import Path
 from typing import IO, Any
 
 from s3shunt.config import ConfigError
 from s3shunt.model import Entry, Facts, ObjectRef, State
 from s3shunt.policy import notation
-from s3shunt.ports import ObjectStore, Truth
+from s3shunt.ports import Truth
 
 COLUMNS = (
     "account", "bucket", "key", "version", "state", "size", "etag", "last_modified", "storage_class", "store", "archive", "archive_id",
@@ -66,12 +67,13 @@ def load(file: IO[str], form: str) -> Iterator[Entry]:
     lines: Iterable[Any] = csv.DictReader(file) if form == "csv" else file
     for number, line in enumerate(lines, 2 if form == "csv" else 1):
         try:
-            yield _read(line)
+            yield read(line)
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"{file.name}:{number}: {type(error).__name__}: {error}: expected an entry") from None
 
 
-def _read(line: str | Mapping[str, str]) -> Entry:
+def read(line: str | Mapping[str, str]) -> Entry:
+    """A line of JSON, or a row of CSV. Raises ValueError, KeyError, TypeError, AttributeError."""
     if isinstance(line, str):
         return notation.entry_read(json.loads(line))
     if line.get("entry"):
@@ -98,37 +100,13 @@ def every(truth: Truth) -> Iterator[Entry]:
         after = page[-1]
 
 
-def of_bucket(store: ObjectStore, name: str, bucket: str, account: str) -> Iterator[Entry]:
-    """The objects of a bucket as the store holds them, each looked at on its own for all its facts."""
-    after = ""
-    while page := store.list(bucket, after=after, limit=PAGE, **({"account": account} if account else {})):
-        for key, _ in page:
-            ref = ObjectRef(bucket, key, None, account)
-            facts = store.head(ref)
-            if facts is not None:
-                yield Entry(ref=replace(ref, version=_version(facts)), facts=facts, store=name)
-        after = page[-1][0]
-
-
-def _version(facts: Facts) -> str:
-    """The stamp of a bucket with versions is the version's id; Swift's stamp is a time."""
-    return "null" if not facts.stamp or facts.stamp.replace(".", "").isdigit() else facts.stamp
-
-
-def of_folder(folder: Path, bucket: str, account: str, archive: str) -> Iterator[Entry]:
-    """Files below a folder as objects that the archive of that folder holds, by their path."""
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        key = path.relative_to(folder).as_posix()
-        with path.open("rb") as file:
-            digest = md5(usedforsecurity=False)
-            while data := file.read(1 << 20):
-                digest.update(data)
-        stat = path.stat()
-        kind = mimetypes.guess_type(path.name)[0] or "binary/octet-stream"
-        facts = Facts(
-            size=stat.st_size, etag=f'"{digest.hexdigest()}"', last_modified=stat.st_mtime_ns // 1_000_000, headers={"content-type": kind}
-        )
-        ref = ObjectRef(bucket, key, "null", account)
-        yield Entry(
-            ref=ref, facts=facts, state=State.ARCHIVED, storage_class="GLACIER", archive=archive, archive_id=key, copies=1
-        )
+def of_file(root: Path, way: Sequence[str], bucket: str, account: str, archive: str) -> Entry:
+    """A file below a folder as an object that the archive of that folder holds, by its path."""
+    path, key = root.joinpath(*way), "/".join(way)
+    with path.open("rb") as file:
+        digest = file_digest(file, partial(md5, usedforsecurity=False)).hexdigest()
+        stat = os.fstat(file.fileno())
+    headers = {"content-type": mimetypes.guess_type(path.name)[0] or "binary/octet-stream"}
+    facts = Facts(size=stat.st_size, etag=f'"{digest}"', last_modified=stat.st_mtime_ns // 1_000_000, headers=headers)
+    ref = ObjectRef(bucket, key, "null", account)
+    return Entry(ref=ref, facts=facts, state=State.ARCHIVED, storage_class="GLACIER", archive=archive, archive_id=key, copies=1)

@@ -18,6 +18,7 @@ from s3shunt.archives.mediahaven import entrance, exports, hints, records
 from s3shunt.archives.mediahaven.book import Book, doomed
 from s3shunt.archives.mediahaven.delivery import Delivery, InDirectory, InStore, verified
 from s3shunt.archives.mediahaven.exports import LOST, REFUSED, Asked, Graces
+from s3shunt.archives.mediahaven.holdings import Holdings
 from s3shunt.archives.mediahaven.link import NotTaken, NotThis
 from s3shunt.archives.mediahaven.names import Names
 from s3shunt.archives.mediahaven.options import Options
@@ -25,7 +26,7 @@ from s3shunt.archives.mediahaven.polling import Polling
 from s3shunt.archives.mediahaven.records import Record
 from s3shunt.archives.mediahaven.shredder import MediaHavenShredder
 from s3shunt.model import Facts, ObjectRef, Recall
-from s3shunt.ports import Archive, Batches, Copy, Notices, Progress, Status
+from s3shunt.ports import Archive, Batches, Copy, Holding, Inventory, Notices, Progress, Status
 from s3shunt.protocol.errors import IncompleteBody, NoSuchKey, ServiceUnavailable
 from s3shunt.protocol.lengths import exactly
 
@@ -283,6 +284,10 @@ class MediaHavenArchive:
             if old:
                 self._book.drop(name)
 
+    def holdings(self, *, bucket: str = "", key: str = "", clause: str = "", start: int = 0) -> Iterator[list[Holding]]:
+        """``clause`` is in MediaHaven's query language."""
+        return Holdings(self.options, self._names, self._copy, bucket=bucket, key=key).pages(clause, start)
+
     def noticed(self, document: bytes) -> frozenset[str]:
         """For who has made sure that MediaHaven sent it: PREMIS, version 2 or 3."""
         return hints.records(document)
@@ -294,3 +299,4 @@ class MediaHavenArchive:
 _archive: type[Archive] = MediaHavenArchive
 _batches: type[Batches] = MediaHavenArchive
 _notices: type[Notices] = MediaHavenArchive
+_inventory: type[Inventory] = MediaHavenArchive

@@ -43,6 +43,10 @@ class Names:
     def by_tag(self, tag: str) -> list[Record]:
         return self._found({self._options.tag_field: tag}) if self._options.tag_field else []
 
+    def page(self, asked: str, start: int, count: int) -> Any:
+        """What one page of a search tells."""
+        return self._link.get(query.target(self._path, q=asked, startIndex=start, nrOfResults=count), accept=self._accept) or {}
+
     def one(self, found: Sequence[Record]) -> Record | None:
         """Raises ServiceUnavailable where several records have one name, and none may be chosen."""
         chosen = records.newest(found) if self._options.duplicates == "newest" or len(found) == 1 else None

@@ -48,6 +48,12 @@ def results(payload: Any) -> tuple[list[Record], int]:
     return found, total if isinstance(total, int) else len(found)
 
 
+def count(payload: Any) -> int:
+    """How many rows one page has, whatever they are."""
+    told = payload if isinstance(payload, Mapping) else {}
+    return len(_first(told, "Results", "MediaDataList", "mediaDataList") or [])
+
+
 def record(told: Mapping[str, Any]) -> Record:
     sections = [_section(told, name) for name in ("Internal", "Technical", "Administrative", "Context")]
     flat = {**told, **{name: value for section in sections for name, value in section.items()}}

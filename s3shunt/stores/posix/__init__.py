@@ -22,7 +22,7 @@ from s3shunt.config import option
 from s3shunt.model import NULL, Facts, Fingerprint, ObjectRef
 from s3shunt.policy.notation import facts_read, facts_written
 from s3shunt.ports import Evict, ObjectStore
-from s3shunt.protocol.errors import IncompleteBody, InvalidRange, NoSuchKey, PreconditionFailed, ServiceUnavailable
+from s3shunt.protocol.errors import BadDigest, IncompleteBody, InvalidRange, NoSuchKey, PreconditionFailed, ServiceUnavailable
 from s3shunt.protocol.lengths import exactly
 from s3shunt.stores.posix import names
 from s3shunt.stores.posix.tree import TRIES, Tree, disk
@@ -104,6 +104,29 @@ class PosixStore:
             etag, digest = self._spill(stack, aside, exactly(chunks, size))
             made = replace(facts or Facts(size=0, etag="", last_modified=0), size=size, etag=etag, stamp=stamp, parts=())
             made = replace(made, last_modified=self._clock.now())
+            line = json.dumps({"data": stamp, "sha256": digest, "facts": facts_written(made)})
+            self._spill(stack, told, iter([line.encode()]))
+            with disk(), self._tree.locked(names.path(ref), create=True) as at:
+                self._publish(at, aside, told, stamp)
+        return made
+
+    def take(self, ref: ObjectRef, path: Path, checksum: str) -> Facts:
+        """A file that lies on the same disk becomes the object: linked, not copied, and read once.
+
+        ``checksum`` ("md5:<hex>" or "sha256:<hex>") is what its bytes must have. Raises BadDigest, OSError. Who writes
+        to the file by its first name later changes the object: that name should go.
+        """
+        stamp = f"{self._clock.now():013d}-{secrets.token_hex(8)}"
+        aside, told = self.root / ASIDE / stamp, self.root / ASIDE / f"{stamp}.{FACTS}"
+        with ExitStack() as stack:
+            stack.callback(_forget, aside, told)
+            os.link(path, aside, follow_symlinks=False)
+            file = stack.enter_context(os.fdopen(os.open(aside, READ), "rb"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+            size, etag, digest = _digested(file)
+            if checksum not in (f"md5:{etag}", f"sha256:{digest}"):
+                raise BadDigest("the file is not what the archive holds")
+            made = Facts(size=size, etag=f'"{etag}"', last_modified=self._clock.now(), stamp=stamp)
             line = json.dumps({"data": stamp, "sha256": digest, "facts": facts_written(made)})
             self._spill(stack, told, iter([line.encode()]))
             with disk(), self._tree.locked(names.path(ref), create=True) as at:
@@ -210,6 +233,16 @@ def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
                 raise IncompleteBody(f"The file ended {end - start} bytes early.")
             start += len(chunk)
             yield chunk
+
+
+def _digested(file: BinaryIO) -> tuple[int, str, str]:
+    """Size, MD5 and SHA-256 of what is in a plain file."""
+    tag, digest, size = md5(usedforsecurity=False), sha256(), 0
+    while chunk := file.read(CHUNK):
+        tag.update(chunk)
+        digest.update(chunk)
+        size += len(chunk)
+    return size, tag.hexdigest(), digest.hexdigest()
 
 
 def _names(at: int) -> list[str]:
