@@ -28,6 +28,7 @@ SITES = {
     "seaweedfs-redis": ("seaweedfs", {"day": "6s"}),
     "seaweedfs": ("seaweedfs", {"day": "6s", "index": False}),
     "minio-redis": ("minio", {"day": "6s"}),
+    "radosgw-redis": ("radosgw", {"day": "6s"}),
     "posix-redis": ("swift", {"day": "6s", "posix": True}),
     "posix": ("seaweedfs", {"day": "6s", "posix": True, "index": False}),
 }

@@ -1,4 +1,4 @@
-"""The stores of the stage: a whole Swift in one process, SeaweedFS, MinIO. Each serves any number of sites."""
+"""The stores of the stage: a whole Swift in one process, SeaweedFS, MinIO, and radosgw where it is installed. Each serves any number of sites."""
 
 import json
 import secrets
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from s3shunt.testing.services import minio, seaweedfs
+from s3shunt.testing.services import minio, radosgw, seaweedfs
 from s3shunt.testing.stage.process import Process
 
 ACCOUNT, WORKER = "main", "s3shunt-worker"
@@ -35,7 +35,7 @@ class Store:
 
 @contextmanager
 def store(kind: str, home: Path, logs: Path, *, kept: bool = False) -> Iterator[Store]:
-    """``swift``, ``seaweedfs`` or ``minio``, its data in ``home``, gone when left unless ``kept``."""
+    """``swift``, ``seaweedfs``, ``minio`` or ``radosgw``, its data in ``home``, gone when left unless ``kept``."""
     with STORES[kind](home, logs, kept=kept) as running:
         yield running
 
@@ -77,8 +77,18 @@ def _minio(_home: Path, logs: Path, *, kept: bool) -> Iterator[Store]:
         yield Store("minio", running.endpoint, running.credentials, {"evict": "version", "keys": "paths"}, versions=True)
 
 
-STORES = {"swift": _swift, "seaweedfs": _seaweedfs, "minio": _minio}
-NEEDED = {"minio": (minio.program, minio.WHY_NOT), "seaweedfs": (seaweedfs.program, seaweedfs.WHY_NOT)}
+@contextmanager
+def _radosgw(_home: Path, logs: Path, *, kept: bool) -> Iterator[Store]:
+    with radosgw.radosgw(keep=kept, log=logs / "radosgw.log") as running:
+        yield Store("radosgw", running.endpoint, running.credentials, {"evict": "version"}, versions=True)
+
+
+STORES = {"swift": _swift, "seaweedfs": _seaweedfs, "minio": _minio, "radosgw": _radosgw}
+NEEDED = {
+    "minio": (minio.program, minio.WHY_NOT),
+    "seaweedfs": (seaweedfs.program, seaweedfs.WHY_NOT),
+    "radosgw": (radosgw.program, radosgw.WHY_NOT),
+}
 
 
 def missing(kind: str) -> str:
