@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from s3shunt.jobs.runner import Runner
@@ -392,7 +392,8 @@ def settled(works):
 
 
 @given(acts=st.lists(ACTS, max_size=25), batch=st.sampled_from([1, 2, 500]))
-@settings(max_examples=60, deadline=None)
+@example(acts=[*[("restore", key) for key in "abcdef"], ("put", "g", 30), ("read", "h")], batch=500)
+@settings(max_examples=40, deadline=None)
 def test_56_whatever_is_written_read_pinned_and_restored_the_cache_stays_within_its_budgets_and_nothing_is_lost(acts, batch):
     with tempfile.TemporaryDirectory() as tmp:
         works = cache(tmp, capacity=CAPACITY, batch=batch, reserve=RESERVE)
