@@ -7,29 +7,14 @@ import time
 from collections.abc import Callable, Iterable
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Any
 
+import crowds
 import filters
 import lab
 import load
-from load import Figures, Target
+from load import Figures, Rows, Target
 
 from s3shunt.protocol import sigv4
-
-Rows = list[dict[str, Any]]
-
-
-def rows(found: dict[str, list[Figures]], peer: str, unit: str) -> Rows:
-    """The first is the peer, against which the others are held."""
-    made = []
-    for name, figures in found.items():
-        made.append({
-            "who": name, "unit": unit, "rate": statistics.median(f.rate for f in figures), "best": max(f.rate for f in figures),
-            "cpu": statistics.median(f.cpu for f in figures), "least_cpu": min(f.cpu for f in figures),
-            "ratio": load.ratio(figures, found[peer], "rate"), "cpu_ratio": load.ratio(figures, found[peer], "cpu"),
-            "p99": statistics.median(f.p99 for f in figures), "rounds": [f.rate for f in figures],
-        })  # fmt: skip
-    return made
 
 
 def small_reads(where: lab.Lab, rounds: int) -> Rows:
@@ -48,7 +33,7 @@ def small_reads(where: lab.Lab, rounds: int) -> Rows:
     found = load.interleaved(targets, rounds)
     for file in files.values():
         load.verify(where, port, file)
-    return rows(found, "nginx proxy_pass", "req/s, us")
+    return load.rows(found, "nginx proxy_pass", "req/s, us")
 
 
 def doors(_: lab.Lab, rounds: int) -> Rows:
@@ -78,7 +63,7 @@ def large_reads(where: lab.Lab, rounds: int) -> Rows:
             Target(f"{name}, {streams}", lambda p=p, port=where.ports[port]: load.transfer(where, p, port, head(port), streams=streams))  # noqa: B023
             for name, (p, port) in servers.items()
         ]
-        made += rows(load.interleaved(targets, rounds), f"nginx, 16 256k, {streams}", "B/s, s/GiB")
+        made += load.rows(load.interleaved(targets, rounds), f"nginx, 16 256k, {streams}", "B/s, s/GiB")
     return made
 
 
@@ -116,7 +101,7 @@ def uploads(where: lab.Lab, rounds: int) -> Rows:
         ],
         rounds,
     )
-    return rows(found, "nginx unbuffered", "B/s, s/GiB")
+    return load.rows(found, "nginx unbuffered", "B/s, s/GiB")
 
 
 def _hash(path: Path) -> str:
@@ -199,6 +184,11 @@ CASES: dict[str, tuple[Iterable[str], Callable[[lab.Lab, int], Rows]]] = {
     "P5": (("P5",), doors),
     "P6": (("P6",), large_reads),
     "P7": (("P7", "P8"), uploads),
+    "P9": (("P9",), crowds.idle_clients),
+    "P10": (("P10",), crowds.slow_clients),
+    "P11": (("P11",), crowds.polling),
+    "P12": (("P12",), crowds.workers),
     "P13": (("P13",), listings),
     "P14": (("P14",), starts),
+    "P15": (("P15",), crowds.lines),
 }

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from s3shunt.model import Entry, Facts, ObjectRef, Step, Swap
+from s3shunt.model import Entry, Facts, Interest, ObjectRef, State, Step, Swap
 
 HERE = Path(__file__).parent
 FRONT, REST = "0", ",".join(str(core) for core in range(1, os.cpu_count() or 2)) or "0"
@@ -45,6 +45,7 @@ FORWARDING = """
   server {{ listen 127.0.0.1:{plain} backlog=4096; location / {{ proxy_pass http://store; }} }}
   server {{ listen 127.0.0.1:{tuned} backlog=4096;
     location / {{ proxy_buffer_size 16k; proxy_buffers 16 256k; proxy_busy_buffers_size 1m; proxy_pass http://store; }} }}
+  server {{ listen 127.0.0.1:{empty} backlog=4096; location / {{ return 200; }} }}
   server {{ listen 127.0.0.1:{uploads} backlog=4096; location / {{ proxy_request_buffering off; proxy_pass http://sink; }} }}
 """
 
@@ -52,8 +53,11 @@ INI = """
 [DEFAULT]
 state = {state}
 [pipeline:main]
-pipeline = access_log errors health virtual_host sigv4 grants lookup restore listing record shunt proxy
+pipeline = access_log metrics errors health ratelimit_peer virtual_host sigv4 grants ratelimit lookup restore listing record shunt proxy
 {filters}
+[filter:ratelimit_peer]
+use = egg:s3shunt#ratelimit_peer
+exempt = 127.0.0.0/8 ::1
 [filter:access_log]
 use = egg:s3shunt#access_log
 path = {state}/access.log
@@ -64,6 +68,8 @@ address = 127.0.0.1:{port}
 app = main
 connections = 20000
 front = {front}
+workers = {workers}
+keep_alive = 600s
 [catalog:main]
 url = sqlite:///{state}/catalog.db
 secret_file = {state}/secret
@@ -84,12 +90,20 @@ url = tape://{state}/tape
 buckets = films
 archive = tape
 """
-DOORS = ["errors", "health", "virtual_host", "sigv4", "grants", "lookup", "restore", "listing", "record", "shunt"]
+DOORS = [
+    "metrics", "errors", "health", "virtual_host", "sigv4", "grants", "ratelimit", "lookup", "restore", "listing",
+    "record", "shunt",
+]  # fmt: skip
 
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+def spent(process: str) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 @dataclass
@@ -101,8 +115,9 @@ class Program:
 
     @property
     def cpu(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        """Its workers' included."""
+        workers = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return sum(spent(process) for process in (str(self.process.pid), *workers))
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -123,7 +138,7 @@ class Lab:
 
     @cached_property
     def ports(self) -> dict[str, int]:
-        return {name: free_port() for name in ("store", "sink", "plain", "tuned", "uploads", "ours", "shunt_up")}
+        return {name: free_port() for name in ("store", "sink", "plain", "tuned", "uploads", "empty", "ours", "pair", "shunt_up")}
 
     def start(self, name: str, command: list[str], *, core: str, port: int | None = None, **environ: str) -> Program:
         log = (self.home / f"{name}.out").open("wb")
@@ -188,12 +203,17 @@ class Lab:
         """The same in front of the sink."""
         return self._serve("shunt_up", self.ports["shunt_up"], self.ports["sink"])
 
-    def _serve(self, name: str, port: int, store: int) -> Program:
+    @cached_property
+    def pair(self) -> Program:
+        """Two workers, on all cores."""
+        return self._serve("pair", self.ports["pair"], self.ports["store"], workers=2)
+
+    def _serve(self, name: str, port: int, store: int, workers: int = 1) -> Program:
         state = self.home / name
         state.mkdir()
         ini = state / "bench.ini"
         filters = "\n".join(f"[filter:{door}]\nuse = egg:s3shunt#{door}" for door in DOORS)
-        ini.write_text(INI.format(state=state, filters=filters, port=port, store=store, front=self.front))
+        ini.write_text(INI.format(state=state, filters=filters, port=port, store=store, front=self.front, workers=workers))
         keys = {"access_key": ACCESS, "secret_key": SECRET, "account": "main"}
         for file, content in (("keys.json", [keys]), ("store.json", {"main": {"access_key": "STORE", "secret_key": "store-secret"}})):
             (state / file).touch(mode=0o600)
@@ -201,9 +221,10 @@ class Lab:
         redis = ["redis-server", "--port", "0", "--unixsocket", str(state / "redis.sock"), "--save", "", "--dir", str(state)]
         self.start(f"{name}-redis", redis, core=REST)
         subprocess.run([sys.executable, "-m", "s3shunt", "catalog", "upgrade", "-c", ini], check=True, stdout=subprocess.DEVNULL)
-        if name == "ours":
+        if name in ("ours", "pair"):
             self._catalogue(ini)
-        return self.start(name, [sys.executable, "-m", "s3shunt", "serve", str(ini)], core=FRONT, port=port)
+        core = FRONT if workers == 1 else f"{FRONT},{REST}"
+        return self.start(name, [sys.executable, "-m", "s3shunt", "serve", str(ini)], core=core, port=port)
 
     def _catalogue(self, ini: Path) -> None:
         from s3shunt import connect
@@ -214,6 +235,16 @@ class Lab:
             refs = [ObjectRef("films", f"{key:05d}", "null", "main") for key in range(begin, begin + 500)]
             facts = Facts(size=SMALL, etag="0", last_modified=modified)
             assert truth.commit(Step(swaps=tuple(Swap(None, Entry(ref=ref, facts=facts)) for ref in refs)))
+
+    def restoring(self, key: str) -> None:
+        """An object that is on its way back from tape."""
+        from s3shunt import connect
+
+        truth = connect.house(self.home / "ours/bench.ini").truth()
+        facts = Facts(size=SMALL, etag='"0"', last_modified=0)
+        tape = {"archive": "tape", "archive_id": "a", "interests": (Interest("i", 1),)}
+        row = Entry(ref=ObjectRef("films", key, "null", "main"), facts=facts, state=State.RECALLING, storage_class="GLACIER", **tape)
+        assert truth.commit(Step(swaps=(Swap(None, row),)))
 
     def versions(self) -> dict[str, str]:
         def said(*command: str) -> str:

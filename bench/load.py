@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import lab
 
 from s3shunt import clock
 from s3shunt.protocol import presigned, sigv4
+
+Rows = list[dict[str, Any]]
 
 AGENT = "Boto3/1.44.5 md/Botocore#1.44.5 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.11"
 
@@ -61,7 +64,9 @@ def small(bucket: str, port: int, way: str) -> Iterator[str]:
             yield "\t".join([path, *signed("GET", path, host)])
 
 
-def wrk(where: lab.Lab, program: lab.Program, port: int, requests: Path, *, clients: int = 32, seconds: int = 2) -> Figures:
+def wrk(
+    where: lab.Lab, program: lab.Program, port: int, requests: Path, *, clients: int = 32, seconds: int = 2, least: int = lab.SMALL
+) -> Figures:
     script = str(lab.HERE / "requests.lua")
     command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", script, f"http://127.0.0.1:{port}", "--", str(requests)]
     before = program.cpu
@@ -73,7 +78,7 @@ def wrk(where: lab.Lab, program: lab.Program, port: int, requests: Path, *, clie
     count, micro, size, failed, _, p99 = map(int, found.groups())
     if failed:
         print(*refused(where), f"{program.name}: {failed} of {count} failed", sep="\n", file=sys.stderr)
-    if size < count * lab.SMALL * 0.99:
+    if size < count * least * 0.99:
         raise SystemExit(f"{program.name}: {size} bytes are too few for {count} answers")
     return Figures(count / micro * 1e6, cpu / count * 1e6, failed, p99 / 1000)
 
@@ -141,3 +146,16 @@ def interleaved(targets: list[Target], rounds: int) -> dict[str, list[Figures]]:
 def ratio(ours: list[Figures], peer: list[Figures], what: str) -> float:
     """The median of same-round ratios."""
     return statistics.median(getattr(one, what) / getattr(other, what) for one, other in zip(ours, peer, strict=True))
+
+
+def rows(found: dict[str, list[Figures]], peer: str, unit: str) -> Rows:
+    """The first is the peer, against which the others are held."""
+    made = []
+    for name, figures in found.items():
+        made.append({
+            "who": name, "unit": unit, "rate": statistics.median(f.rate for f in figures), "best": max(f.rate for f in figures),
+            "cpu": statistics.median(f.cpu for f in figures), "least_cpu": min(f.cpu for f in figures),
+            "ratio": ratio(figures, found[peer], "rate"), "cpu_ratio": ratio(figures, found[peer], "cpu"),
+            "p99": statistics.median(f.p99 for f in figures), "rounds": [f.rate for f in figures],
+        })  # fmt: skip
+    return made

@@ -1,4 +1,4 @@
--- wrk's requests, one after the other, from a file of lines "TARGET<tab>HEADER: value<tab>...", and its figures as one line.
+-- wrk's requests, one after the other, from a file of lines "[HEAD ]TARGET<tab>HEADER: value<tab>...", and its figures as one line.
 local file, all, n = nil, {}, 0
 
 function init(given)
@@ -6,7 +6,9 @@ function init(given)
     local fields = {}
     for field in line:gmatch("[^\t]+") do fields[#fields + 1] = field end
     local target = table.remove(fields, 1)
-    all[#all + 1] = "GET " .. target .. " HTTP/1.1\r\n" .. table.concat(fields, "\r\n") .. "\r\n\r\n"
+    local method = "GET"
+    if target:sub(1, 5) == "HEAD " then method, target = "HEAD", target:sub(6) end
+    all[#all + 1] = method .. " " .. target .. " HTTP/1.1\r\n" .. table.concat(fields, "\r\n") .. "\r\n\r\n"
   end
 end
 

@@ -100,24 +100,29 @@ class Buckets:
         now = self.clock.now()
         with self._lock:
             account = self.accounts.of(subject)
-            if account.hand > 0 and now < account.until:
+            if account.asking or (account.hand > 0 and now < account.until):
                 account.hand -= 1
                 return
-        wait = account.refused - now
+            wait = account.refused - now
+            account.asking = wait <= 0 and self._meter is not None
         if wait <= 0:
             wait = self._together(account, subject, now) if self._meter is not None else self._alone(account, now)
         if wait > 0:
             raise SlowDown(retry_after=math.ceil(wait / 1000))
 
     def _together(self, account: Account, subject: str, now: int) -> int:
+        """One asks for several; who comes meanwhile goes on credit."""
         assert self._meter is not None
+        account.hand = 0
         try:
             granted, wait = self._meter.spend(f"{self.name} {subject}", self._share, self.limit.each, self.limit.burst)
         except ServiceUnavailable:
             return 1000 if self.closed else self._alone(account, now)
+        finally:
+            account.asking = False
         with self._lock:
             if granted:
-                account.hand, account.until = granted - 1, now + HAND
+                account.hand, account.until = account.hand + granted - 1, now + HAND
             else:
                 account.refused = now + wait
         return wait

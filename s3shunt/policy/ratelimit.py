@@ -34,8 +34,12 @@ def share(limit: Limit) -> int:
 
 @dataclass(slots=True)
 class Account:
-    """What one process knows of somebody: tokens in hand (until when), a refusal (until when), and its own count."""
+    """What one process knows of somebody: tokens in hand (until when), a refusal (until when), and its own count.
 
+    While one ``asking`` fetches more, the others go on credit: ``hand`` is below zero then.
+    """
+
+    asking: bool = False
     hand: int = 0
     until: int = 0
     refused: int = 0

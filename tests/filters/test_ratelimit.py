@@ -174,6 +174,32 @@ def test_who_was_refused_is_not_asked_about_again_until_then(make):
     assert len(meter.asked) == 2
 
 
+def test_of_many_at_once_one_asks_and_the_others_go_on_credit(make):
+    class Slow(Meter):
+        def spend(self, *asked):
+            if not self.asked:
+                self.asked.append("first")
+                assert site.count(10) == 10  # while it is being asked
+            return super().spend(*asked)
+
+    meter = Slow()
+    site = make(rate="10/s", burst="100", meter=meter)
+    site.ask()
+    assert len(meter.asked) == 2
+    site.ask()
+    assert len(meter.asked) == 3  # a share of one token was long spent: the credit is paid back first
+
+
+def test_who_fails_to_ask_leaves_the_others_free_to(make):
+    meter = Meter()
+    site = make(rate="10/s", burst="100", meter=meter)
+    meter.away = True
+    site.ask()
+    meter.away = False
+    site.ask()
+    assert len(meter.asked) == 2
+
+
 def test_tokens_in_hand_do_not_keep(make):
     meter = Meter()
     site = make(rate="100/s", burst="200", meter=meter)
