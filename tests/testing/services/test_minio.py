@@ -29,6 +29,7 @@ def test_the_program_is_the_named_one_else_the_built_one_else_the_system_s(tmp_p
     named = executable(tmp_path / "own/minio")
     assert minio.program(environ) == named
     assert minio.program({**environ, "S3SHUNT_MINIO": "1"}) == built
+    assert minio.program({**environ, "S3SHUNT_MINIO": "0"}) is None
 
 
 def test_another_version_is_another_file(monkeypatch):
