@@ -60,6 +60,28 @@ def test_an_offloaded_call_lets_others_run(host):
     assert int(ticks) > 10
 
 
+def test_a_name_is_looked_up_beside_the_hub_without_the_resolver_of_eventlet():
+    assert run("""
+        from s3shunt import green
+        green.use_eventlet()
+        import socket, sys, time
+        looked = socket.getaddrinfo
+        def slow(*given):
+            time.sleep(0.3)
+            return looked(*given)
+        socket.getaddrinfo = slow
+        ticks = []
+        def tick():
+            while True:
+                green.sleep(0.01)
+                ticks.append(1)
+        green.spawn(tick)
+        server = socket.create_server(("127.0.0.1", 0))
+        green.socket_module().create_connection(("localhost", server.getsockname()[1]), 5).close()
+        print(len(ticks) > 10, "dns" in sys.modules)
+    """) == ["True", "False"]  # fmt: skip
+
+
 def test_what_a_call_raised_in_the_pool_is_raised_here():
     assert run("""
         from s3shunt import green

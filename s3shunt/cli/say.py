@@ -5,19 +5,28 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from s3shunt import connect
 
 DEFAULT_INI = "etc/proxy.ini"
 
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-out = Console(highlight=False, soft_wrap=True)
+@cache
+def _console(name: str) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=name == "err", highlight=False, soft_wrap=True)
+
+
+def __getattr__(name: str) -> Any:
+    """``err`` and ``out``: made when somebody has something to say, for ``serve`` has not."""
+    if name not in ("err", "out"):
+        raise AttributeError(name)
+    return _console(name)
 
 
 def with_ini(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,12 +58,14 @@ def rows(columns: Sequence[str], found: Iterable[Mapping[str, Any]], *, as_json:
         for row in found:
             print(json.dumps(row))
         return
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in found:
         table.add_row(*("" if row.get(name) is None else str(row.get(name)) for name in columns))
-    out.print(table)
+    _console("out").print(table)
 
 
 def document(value: Mapping[str, Any], *, as_json: bool) -> None:
@@ -63,4 +74,4 @@ def document(value: Mapping[str, Any], *, as_json: bool) -> None:
         print(json.dumps(value))
         return
     for name, one in value.items():
-        out.print(f"{name:18} {one}", markup=False)
+        _console("out").print(f"{name:18} {one}", markup=False)

@@ -11,15 +11,10 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Protocol
 
 from s3shunt.protocol.errors import BadDigest, InvalidDigest, InvalidRequest, XAmzContentSHA256Mismatch
-
-try:
-    from awscrt import checksums as _crt
-except ImportError:  # not a dependency: a faster way to the same numbers
-    _crt = None
 
 PREFIX = "x-amz-checksum-"
 PAYLOAD = "x-amz-content-sha256"
@@ -75,20 +70,29 @@ def by_table(polynomial: int, width: int) -> Callable[[bytes, int], int]:
 
 table_crc32c = by_table(0x82F63B78, 4)
 table_crc64nvme = by_table(0x9A6C9329AC4BC9B5, 8)
-_crc32c: Callable[[bytes, int], int] = _crt.crc32c if _crt else table_crc32c
-_crc64nvme: Callable[[bytes, int], int] = _crt.crc64nvme if _crt else table_crc64nvme
+_BY_TABLE = {"crc32c": table_crc32c, "crc64nvme": table_crc64nvme}
+
+
+@cache
+def _fastest(name: str) -> Callable[[bytes, int], int]:
+    try:
+        from awscrt import checksums as crt  # not a dependency, and slow to load: a faster way to the same numbers
+    except ImportError:
+        return _BY_TABLE[name]
+    return getattr(crt, name)  # type: ignore[no-any-return]
 
 FACTORIES: dict[str, Callable[[], Checksum]] = {
     "content-md5": lambda: hashlib.md5(usedforsecurity=False),
     "x-amz-checksum-crc32": lambda: Crc(zlib.crc32, 4),
-    "x-amz-checksum-crc32c": lambda: Crc(_crc32c, 4),
-    "x-amz-checksum-crc64nvme": lambda: Crc(_crc64nvme, 8),
+    "x-amz-checksum-crc32c": lambda: Crc(_fastest("crc32c"), 4),
+    "x-amz-checksum-crc64nvme": lambda: Crc(_fastest("crc64nvme"), 8),
     "x-amz-checksum-sha1": lambda: hashlib.sha1(usedforsecurity=False),
     "x-amz-checksum-sha256": hashlib.sha256,
 }
 """By lower-case header name."""
 
-_SIZES = {name: len(make().digest()) for name, make in FACTORIES.items()}
+_SIZES = {PREFIX + name: size for name, size in (("crc32", 4), ("crc32c", 4), ("crc64nvme", 8), ("sha1", 20), ("sha256", 32))}
+_SIZES["content-md5"] = 16
 
 
 @lru_cache(maxsize=4096)

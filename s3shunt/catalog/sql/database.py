@@ -10,10 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
@@ -91,10 +87,15 @@ class Database:
                 connection.execute(text("SET LOCAL statement_timeout = 0"))
                 connection.execute(text("SET LOCAL lock_timeout = 0"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(7357)"))  # two hosts that upgrade at once take turns
+            from alembic import command  # never needed to serve
+
             command.upgrade(_alembic(connection), "head")
 
     def check(self) -> list[str]:
         """What an operator must mend: an old schema, or durability below what an evicted object needs."""
+        from alembic.runtime.migration import MigrationContext
+        from alembic.script import ScriptDirectory
+
         with self.read() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
             durability = _sqlite_durability(connection) if self.sqlite else _postgresql_durability(connection)
@@ -188,7 +189,9 @@ def _postgresql_durability(connection: Connection) -> list[str]:
     ]
 
 
-def _alembic(connection: Connection | None) -> Config:
+def _alembic(connection: Connection | None) -> Any:
+    from alembic.config import Config
+
     made = Config()
     made.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     made.attributes["connection"] = connection

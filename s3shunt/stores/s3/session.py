@@ -11,8 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from s3shunt.config import ConfigError
@@ -131,12 +129,16 @@ def _pair(keys: Mapping[str, Any]) -> tuple[str, str]:
 
 
 @cache
-def _session() -> botocore.session.Session:
+def _session() -> Any:
+    import botocore.session  # heavy, and a proxy in front of buckets that hold nothing archived never needs it
+
     return botocore.session.Session(session_vars={n: (None, None, default, None) for n, default in _NOT_FROM_THE_ENVIRONMENT.items()})
 
 
 def client(endpoint: str, region: str, key: tuple[str, str], connect: float, read: float) -> Any:
     """A client that asks this endpoint and nothing else: no environment, profile, proxy, metadata service or redirect."""
+    from botocore.config import Config
+
     config = Config(
         region_name=region,
         signature_version="s3v4",
