@@ -47,7 +47,7 @@ ACTS = st.lists(
 BEGIN = [("tape", "a"), ("tape", "b"), ("work", "a"), ("restore", "a"), ("run", "a"), ("work", "a"), ("restore", "b")]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(acts=ACTS)
 def test_03_x_amz_restore_has_one_of_two_forms_in_every_answer_whatever_happened_before(tmp_path_factory, acts):
     house = House(tmp_path_factory.mktemp("fuzz"))
