@@ -158,6 +158,7 @@ class Owners:
         self.upstream = house.upstream(options.store)
         self.relay = Relay(self.upstream.endpoint, timer=house.clock)
         self._known: OrderedDict[tuple[str, str | None, str], int] = OrderedDict()
+        self._said: OrderedDict[str, str] = OrderedDict()  # owners as the catalog last told them
 
     def check(self, identity: Identity, bucket: str) -> None:
         """Raises AccessDenied, NoSuchBucket or ServiceUnavailable."""
@@ -184,10 +185,20 @@ class Owners:
         try:
             known = green.offload(self.house.truth(self.options.catalog).bucket, "", bucket)
         except ServiceUnavailable:
-            if self.options.ownership == "catalog":
+            if self.options.ownership == "catalog" and bucket not in self._said:
                 raise
-            return ""
-        return known.owner if known is not None else ""
+            return self._said[bucket] if self.options.ownership == "catalog" else ""
+        owner = known.owner if known is not None else ""
+        self._remember(bucket, owner)
+        return owner
+
+    def _remember(self, bucket: str, owner: str) -> None:
+        """Nobody can give a bucket away while the catalog is: what it said last holds until it speaks again."""
+        self._said.pop(bucket, None)
+        if owner:
+            self._said[bucket] = owner
+        while len(self._said) > REMEMBERED:
+            self._said.popitem(last=False)
 
     def _ask(self, identity: Identity, bucket: str) -> None:
         if self.options.ownership == "catalog":

@@ -270,6 +270,35 @@ def test_without_the_catalog_the_store_is_asked_unless_the_catalog_alone_decides
         door(asked("GET", "/films/a"))
 
 
+def test_what_the_catalog_said_of_a_bucket_holds_while_it_is_away(site):
+    class Sometimes(MemoryCatalog):
+        away = False
+
+        def bucket(self, account, name):
+            if self.away:
+                raise ServiceUnavailable
+            return super().bucket(account, name)
+
+    catalog = Sometimes()
+    for name, owner in (("films", "desk"), ("others", "other"), ("given", "desk")):
+        catalog.save_bucket(Bucket(name=name, owner=owner))
+    door, _, house = site(Upstream(per_account=False), catalog, ownership="catalog")
+    door(asked("GET", "/films/a"))
+    door(asked("GET", "/given/a"))
+    with pytest.raises(AccessDenied):
+        door(asked("GET", "/others/a"))
+    catalog.save_bucket(Bucket(name="given", owner="other"))
+    house.clock.later(2000)
+    with pytest.raises(AccessDenied):
+        door(asked("GET", "/given/a"))
+    catalog.away = True
+    house.clock.later(3_600_000)
+    door(asked("GET", "/films/a"))
+    for bucket, error in (("others", AccessDenied), ("given", AccessDenied), ("unseen", ServiceUnavailable)):
+        with pytest.raises(error):
+            door(asked("GET", f"/{bucket}/a"))
+
+
 @pytest.mark.parametrize(
     ("owner", "there", "fine"),
     [("desk", 200, True), ("other", 200, False), ("other", 404, False), ("", 200, False), ("", 403, False), ("", 404, True)],

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.stage
 SHORT = float(os.environ.get("S3SHUNT_OUTAGE", "15"))
 AT_ONCE = {
     "policy:films": {"after": "0s", "evict": "at once"},
-    **{f"job:{job}": {"every": "300ms", "retry": "300ms", "patience": "2s"} for job in ("archive", "evict")},
+    **{f"job:{job}": {"every": "300ms", "retry": "300ms"} for job in ("archive", "evict")},
 }
 """What makes a stage of it; recalls wait as the ini says."""
 
@@ -92,6 +92,7 @@ class Load:
         key, body = f"new {count}", secrets.token_bytes(5000)
         if self._asked("put", client.put_object, Bucket="rushes", Key=key, Body=body) is not None:
             self.written[key] = body
+        time.sleep(0.7)
 
     def restore(self, client, count):
         if not self.films:
@@ -144,12 +145,12 @@ def away(house, part, seconds):
     films = put_all(house, "films", 24, part)
     house.reach(State.ARCHIVED, "films", *films)
     load, warm = Load(house, online, []), Load(house, online, [])
-    with meanwhile() as stop, ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, meanwhile() as stop:
         pool.submit(warm.run, stop)
         time.sleep(2)
     house.kill(part)
     load.films = list(films)[:20]
-    with meanwhile() as stop, ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, meanwhile() as stop:
         running = pool.submit(load.run, stop)
         for machine in vrt.MACHINES:
             until(f"proxy {machine} says what is down", lambda m=machine: house.ready(m).get("down") == [expected.down], 20)
