@@ -20,7 +20,7 @@ LEGAL = re.compile(
 ONGOING = 'ongoing-request="true"'
 
 
-def test_1_an_archived_object_is_restored_with_202_and_an_empty_body(site):
+def test_row_1_an_archived_object_is_restored_with_202_and_an_empty_body(site):
     site.entry()
     answer = site.restore("/films/a", days=3)
     assert (answer.status, answer.body) == (202, b"")
@@ -28,7 +28,7 @@ def test_1_an_archived_object_is_restored_with_202_and_an_empty_body(site):
     assert [job.kind for job in site.catalog.jobs()] == ["recall"]
 
 
-def test_2_a_live_copy_is_extended_and_shortened_with_200_and_no_new_recall(site, day):
+def test_row_2_a_live_copy_is_extended_and_shortened_with_200_and_no_new_recall(site, day):
     site.entry(state=State.RESTORED, restored_until=site.clock.now() + day)
     assert site.restore("/films/a", days=5).status == 200
     far = site.head("/films/a").headers["x-amz-restore"]
@@ -38,7 +38,7 @@ def test_2_a_live_copy_is_extended_and_shortened_with_200_and_no_new_recall(site
     assert not site.catalog.recalls()
 
 
-def test_3_a_second_restore_of_the_same_or_a_slower_tier_is_409(site):
+def test_row_3_a_second_restore_of_the_same_or_a_slower_tier_is_409(site):
     site.entry()
     site.restore("/films/a")
     before = site.row()
@@ -47,27 +47,27 @@ def test_3_a_second_restore_of_the_same_or_a_slower_tier_is_409(site):
     assert site.row() == before
 
 
-def test_4_a_faster_tier_is_taken_over(site):
+def test_row_4_a_faster_tier_is_taken_over(site):
     site.entry()
     site.restore("/films/a", tier="Bulk")
     assert site.restore("/films/a", tier="Expedited").status == 202
     assert [recall.tier for recall in site.catalog.recalls()] == ["Expedited"]
 
 
-def test_6_expedited_is_not_for_the_deep_archive(site):
+def test_row_6_expedited_is_not_for_the_deep_archive(site):
     site.entry(storage_class="DEEP_ARCHIVE")
     assert site.restore("/films/a", tier="Expedited").code == "InvalidArgument"
     assert site.restore("/films/a", tier="Bulk").status == 202
 
 
-def test_7_an_object_that_is_not_archived_cannot_be_restored(site):
+def test_row_7_an_object_that_is_not_archived_cannot_be_restored(site):
     site.put("/films/a", b"online")
     answer = site.restore("/films/a")
     assert answer.code == "InvalidObjectState"
     assert answer.xml.findtext("Message") == "Restore is not allowed for the object's current storage class"
 
 
-def test_7_nor_one_in_a_bucket_without_any_policy(site):
+def test_row_7_nor_one_in_a_bucket_without_any_policy(site):
     site.put("/plain")
     site.put("/plain/a", b"online")
     assert site.restore("/plain/a").code == "InvalidObjectState"
@@ -87,24 +87,24 @@ def test_7_nor_one_in_a_bucket_without_any_policy(site):
         (b"<RestoreRequest><Days>1</Days><Tier>Now</Tier></RestoreRequest>", "MalformedXML"),
     ],
 )
-def test_8_to_10_a_document_that_is_wrong_is_refused_and_changes_nothing(site, document, code):
+def test_row_8_to_10_a_document_that_is_wrong_is_refused_and_changes_nothing(site, document, code):
     before = site.entry()
     assert site.editor.post("/films/a?restore", document).code == code
     assert site.row() == before
 
 
-def test_8_a_document_over_the_limit_is_refused(site):
+def test_row_8_a_document_over_the_limit_is_refused(site):
     site.entry()
     assert site.editor.post("/films/a?restore", b"<RestoreRequest>" + b" " * 70_000).code == "MalformedXML"
 
 
-def test_11_an_unknown_key_or_version_is_404(make_site):
+def test_row_11_an_unknown_key_or_version_is_404(make_site):
     site = make_site(versioned="films")
     assert site.restore("/films/none").code == "NoSuchKey"
     assert site.restore("/films/none?versionId=1").code == "NoSuchVersion"
 
 
-def test_12_a_delete_marker_is_404_and_by_its_id_405(make_site):
+def test_row_12_a_delete_marker_is_404_and_by_its_id_405(make_site):
     site = make_site(versioned="films")
     site.put("/films/a", b"film")
     marker = site.delete("/films/a").headers["x-amz-version-id"]
@@ -112,7 +112,7 @@ def test_12_a_delete_marker_is_404_and_by_its_id_405(make_site):
     assert site.restore(f"/films/a?versionId={marker}").code == "MethodNotAllowed"
 
 
-def test_13_head_of_an_archived_object_has_every_header_of_the_original_and_the_class(site):
+def test_row_13_head_of_an_archived_object_has_every_header_of_the_original_and_the_class(site):
     site.put("/films/a", b"film", content_type="video/mxf", cache_control="no-store", x_amz_meta_title="A")
     original = site.head("/films/a").headers
     site.entry(facts=site.store.head(site.ref(version=None)))
@@ -125,19 +125,19 @@ def test_13_head_of_an_archived_object_has_every_header_of_the_original_and_the_
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RECALLING, State.LANDING])
-def test_14_head_in_progress_says_so(site, state):
+def test_row_14_head_in_progress_says_so(site, state):
     site.entry(state=state)
     assert site.head("/films/a").headers["x-amz-restore"] == ONGOING
 
 
-def test_15_head_of_a_restored_object_tells_its_end_and_keeps_the_class(site, day):
+def test_row_15_head_of_a_restored_object_tells_its_end_and_keeps_the_class(site, day):
     site.entry(state=State.RESTORED, restored_until=site.clock.now() // day * day + 2 * day)
     headers = site.head("/films/a").headers
     assert headers["x-amz-restore"] == 'ongoing-request="false", expiry-date="Wed, 07 Jan 2026 00:00:00 GMT"'
     assert headers["x-amz-storage-class"] == "GLACIER"
 
 
-def test_16_head_after_the_end_is_as_if_never_restored(site, day):
+def test_row_16_head_after_the_end_is_as_if_never_restored(site, day):
     site.entry(state=State.RESTORED, restored_until=site.clock.now() + day)
     site.later(days=1)
     assert "x-amz-restore" not in site.head("/films/a").headers
@@ -145,13 +145,13 @@ def test_16_head_after_the_end_is_as_if_never_restored(site, day):
 
 
 @pytest.mark.parametrize("state", [State.ARCHIVED, State.QUEUED, State.RECALLING, State.LANDING, State.EXPIRING])
-def test_17_get_is_403_with_the_class(site, state):
+def test_row_17_get_is_403_with_the_class(site, state):
     site.entry(state=state)
     answer = site.get("/films/a")
     assert (answer.status, answer.code, answer.xml.findtext("StorageClass")) == (403, "InvalidObjectState", "GLACIER")
 
 
-def test_18_get_of_a_restored_object_is_the_original(site, day):
+def test_row_18_get_of_a_restored_object_is_the_original(site, day):
     row = site.entry(state=State.RESTORED, body=b"0123456789", restored_until=site.clock.now() + day)
     whole, part = site.get("/films/a"), site.get("/films/a", range="bytes=2-4")
     assert (whole.status, whole.body, whole.headers["etag"]) == (200, b"0123456789", row.facts.etag)
@@ -160,7 +160,7 @@ def test_18_get_of_a_restored_object_is_the_original(site, day):
     assert part.headers["x-amz-storage-class"] == "GLACIER"
 
 
-def test_23_an_overwrite_makes_a_restore_moot(site):
+def test_row_23_an_overwrite_makes_a_restore_moot(site):
     site.entry()
     site.restore("/films/a")
     assert site.put("/films/a", b"new").status == 200
@@ -168,7 +168,7 @@ def test_23_an_overwrite_makes_a_restore_moot(site):
     assert site.get("/films/a").body == b"new"
 
 
-def test_24_a_delete_discards_a_restore(site):
+def test_row_24_a_delete_discards_a_restore(site):
     site.entry()
     site.restore("/films/a")
     assert site.delete("/films/a").status == 204
@@ -176,7 +176,7 @@ def test_24_a_delete_discards_a_restore(site):
     assert site.head("/films/a").status == 404
 
 
-def test_25_a_restore_by_version_restores_that_version_only(make_site):
+def test_row_25_a_restore_by_version_restores_that_version_only(make_site):
     site = make_site(versioned="films")
     site.entry(version="v1", current=False)
     site.entry(version="v2")
