@@ -236,7 +236,7 @@ def test_a_notice_is_worth_a_look_also_when_the_worker_looked_a_moment_ago(hall)
     assert hall.get("/films/a").body == FILM
 
 
-def test_check_23_a_completion_told_twice_by_webhook_and_by_poll_is_one_change_and_one_completed_event(hall):
+def test_23_a_completion_told_twice_by_webhook_and_by_poll_is_one_change_and_one_completed_event(hall):
     export = hall.asked()
     hall.done()
     told = events.bodies([(export, True)], {"duplicate": 3})
@@ -249,7 +249,7 @@ def test_check_23_a_completion_told_twice_by_webhook_and_by_poll_is_one_change_a
     assert (row.state, len(hall.completed()), len(hall.server.exports)) == (State.RESTORED, 1, 1)
 
 
-def test_check_24_late_notices_and_such_in_the_wrong_order_are_ignored(hall):
+def test_24_late_notices_and_such_in_the_wrong_order_are_ignored(hall):
     """Failure told after completion, completion told before it is true, and all of it again when the restore is over."""
     export = hall.asked()
     assert hall.post(events.premis(export, good=True))[0] == 204

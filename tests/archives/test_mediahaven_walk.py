@@ -1,13 +1,18 @@
 """A whole house on MediaHaven: what was ingested by the site leaves the store, comes back, and is found by name."""
 
+import threading
+
 import pytest
 
-from s3shunt.model import RecallState, State
+from s3shunt.archives.mediahaven import exports as requests
+from s3shunt.model import Entry, Facts, Job, ObjectRef, Recall, RecallState, State
 from s3shunt.protocol.errors import MalformedXML
 from s3shunt.testing import house as houses
 from s3shunt.testing.house import House
 from s3shunt.testing.mediahaven import MediaHaven, events, site
 from s3shunt.testing.mediahaven.deliver import ToStore
+from s3shunt.testing.mediahaven.robot import Export
+from s3shunt.work import Later
 
 FILM = bytes(range(256)) * 40
 TAPE = "[archive:tape]\nurl = tape://{state}/tape\nmount = 3s\n"
@@ -171,3 +176,41 @@ def test_what_only_mediahaven_knows_is_found_by_name(hall):
     assert found.headers["x-amz-storage-class"] == "GLACIER"
     assert hall.restore(target).status == 202
     assert hall.work().get(target).body == FILM
+
+
+@pytest.mark.parametrize("many", [5000])
+def test_35_of_five_thousand_outstanding_restores_a_cycle_costs_a_call_for_each_page(tmp_path, many):
+    """Version 2: whoever is due first in a cycle asks for all, a hundred on a page; nobody else asks."""
+    with MediaHaven(threads=0) as server:
+        given = site.section(tmp_path, server)
+        section = "[archive:tape]\n" + "".join(f"{name} = {value}\n" for name, value in given.items())
+        house = House(tmp_path, ini=houses.INI.replace(TAPE, section))
+        server.api.clock = house.clock
+        jobs = [outstanding(house, server, number) for number in range(many)]
+        task, threads = house.runner.tasks["recall"], threading.active_count()
+        for cycle in range(3):
+            before = len(server.api.calls)
+            house.later(seconds=5)
+            for job in jobs:
+                assert isinstance(task.run(job), Later)
+            asked = [call for call in server.api.calls[before:] if "/exports" in call]
+            assert len(asked) <= many // 100, f"cycle {cycle}: {len(asked)} calls"
+        assert threading.active_count() - threads <= 2
+
+
+def outstanding(house, server, number):
+    """An object whose export MediaHaven has been asked for."""
+    ref, id_, now = ObjectRef("films", f"{number}", "null", "main"), f"r{number}", house.clock.now()
+    tag = requests.tag("s3shunt", Recall(id=id_, ref=ref, generation=0, archive="tape", archive_id="", created=now))
+    name = requests.file_name("s3shunt", id_, 0)
+    held = server.ingest("films", ref.key, b"")
+    server.api.robot.exports[f"job{number}"] = Export(f"job{number}", held, "exports/in", name, "1188", tag, now)
+    recall = Recall(
+        id=id_, ref=ref, generation=0, archive="tape", archive_id=held.id, created=now, state=RecallState.ASKED,
+        request_id=str(requests.Asked(name, held.id, tag, f"job{number}")),
+    )  # fmt: skip
+    house.catalog._recalls[id_] = recall
+    house.catalog._rows[("main", "films", ref.key.encode(), "null")] = Entry(
+        ref=ref, state=State.RECALLING, facts=Facts(size=1, etag="", last_modified=0), token=id_, archive="tape", archive_id=held.id,
+    )
+    return Job(kind="recall", dedupe=id_, payload={"recall": id_}, due=now + 5000 - now % 5000)
