@@ -104,26 +104,26 @@ class Cache:
         return self._mark(pin, 0)
 
     def _mark(self, pin: Pin, until: int) -> int:
-        below = [E.account == pin.account, E.bucket == pin.bucket, *prefixed(rows.key_bytes(pin.prefix))]
-        return self._set([*below, E.pinned != until], until)
+        below = [E.account == pin.account, E.bucket == pin.bucket, *prefixed(rows.key_bytes(pin.prefix)), E.pinned != until]
+        return self._set(below, until, (E.key, E.version))
 
     def unpin_past(self, now: int) -> int:
         with self._database.write() as connection:
             connection.execute(delete(schema.pin).where(P.until <= now))
-        return self._set([schema.PINNED, E.pinned <= now], 0)
+        return self._set([schema.PINNED, E.pinned <= now], 0, (E.pinned, *PK))
 
-    def _set(self, which: list[Any], until: int) -> int:
+    def _set(self, which: list[Any], until: int, order: tuple[Any, ...]) -> int:
         """Page by page. Each row's revision moves, so that an eviction decided on the row as it was does not happen."""
-        marked, last = 0, None
+        marked, behind = 0, []
         while True:
             with self._database.write() as connection:
-                where = which if last is None else [*which, tuple_(*PK) > last]
-                found = _plain(connection.execute(select(*PK).where(*where).order_by(*PK).limit(PAGE).with_for_update()))
-                self._marked(connection, found, until)
+                page = select(*PK, *order).where(*which, *behind).order_by(*order).limit(PAGE).with_for_update()
+                found = connection.execute(page).all()
+                self._marked(connection, _plain(row[:4] for row in found), until)
             marked += len(found)
             if len(found) < PAGE:
                 return marked
-            last = tuple_(*found[-1])
+            behind = [order[0] >= found[-1][4]]  # those before it, and most that equal it, are marked and not found again
 
     def _marked(self, connection: Connection, names: list[tuple[str, str, bytes, str]], until: int) -> None:
         if not names:
