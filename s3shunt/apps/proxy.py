@@ -193,7 +193,8 @@ class Elsewhere:
             credential=credential(decision.identity), now=now,
         )  # fmt: skip
         request.context.notes["offload"] = "accel"
-        return Response(status="200 OK", headerlist=policy.handed(head.target, head.fields), app_iter=())
+        told = policy.handed(head.target, head.fields, archives=request.context.store_archives)
+        return Response(status="200 OK", headerlist=told, app_iter=())
 
     def _redirect(self, request: Request, decision: Decision, asked: policy.Asked, query: Fields, credential: Any) -> Response | None:
         by_link = presigned.present(request.query)

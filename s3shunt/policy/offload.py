@@ -116,10 +116,14 @@ def _only(fields: Fields, names: frozenset[str]) -> bool:
 # What is said
 
 
-def handed(target: str, fields: Fields, location: str = LOCATION) -> list[tuple[str, str]]:
-    """The answer that lets nginx send the signed request: ``fields`` are all its headers, Authorization among them."""
+def handed(target: str, fields: Fields, *, archives: bool = False) -> list[tuple[str, str]]:
+    """The answer that lets nginx send the signed request: ``fields`` are all its headers, Authorization among them.
+
+    ``archives``: the store has archive classes of its own, and what it says of them is the client's to see.
+    """
     said = [(f"{SAID}{name.title()}", value) for name, value in fields]
-    return [("X-Accel-Redirect", location), (f"{SAID}Target", target), *said, ("Content-Length", "0")]
+    own = [(f"{SAID}Archives", "store")] if archives else []
+    return [("X-Accel-Redirect", LOCATION), (f"{SAID}Target", target), *said, *own, ("Content-Length", "0")]
 
 
 def permitted(target: str, fields: Fields) -> list[tuple[str, str]]:

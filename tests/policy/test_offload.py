@@ -122,6 +122,10 @@ def test_nginx_is_told_the_whole_signed_request_under_names_that_go_no_further()
     }  # fmt: skip
 
 
+def test_it_is_told_where_the_store_has_archives_of_its_own():
+    assert dict(offload.handed("/a/b", [], archives=True))["X-S3shunt-Archives"] == "store"
+
+
 def test_of_an_upload_it_is_told_what_signs_it_alone():
     fields = [("host", "s"), ("x-amz-date", "d"), ("x-amz-content-sha256", "h"), ("content-type", "a/b"), ("authorization", "x")]
     assert [name for name, _ in offload.permitted("/films/a", fields)] == [

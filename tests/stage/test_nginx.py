@@ -119,18 +119,19 @@ def address(url):
 
 @pytest.fixture(scope="module")
 def front(site, tmp_path_factory):
-    """``front("accel", "swift")``: a configuration before a site before a store; one site for each configuration and store."""
+    """``front("accel", "swift")``: a configuration before a site before a store; one site for each ``name`` and store."""
     made = {}
     with ExitStack() as stack:
 
-        def make(name, kind, more=None, **given):
+        def make(file, kind, more=None, name=None, **given):
+            name = name or file
             if (name, kind) in made:
                 return made[name, kind]
             folder = tmp_path_factory.mktemp(f"{name}-{kind}")
             own = {"filter:access_log": {"path": str(folder / "access.log"), "flush": "0ms"}, "policy:all": {"buckets": "films-*"}}
             place = site(f"{name}-{kind}", kind, more={**own, **(more or {})})
             known = {"PROXY": address(place.endpoints[0]), "STORE": address(place.store.endpoint), **given}
-            text = conf(name)
+            text = conf(file)
             running = stack.enter_context(nginx.nginx(text, **{key: value for key, value in known.items() if f"@{key}@" in text}))
             made[name, kind] = Front(place, running, folder / "access.log")
             return made[name, kind]
@@ -409,6 +410,21 @@ def test_a_store_directs_nobody(accel, bucket):
     assert not hidden & fields.keys()
     assert fields["x-amz-request-id"] != "STORE"
     assert not {"cookie", "x-odd", "x-s3shunt-offload"} & asked.fields.keys()
+
+
+def test_a_store_with_archives_of_its_own_tells_of_them(front):
+    here = front("accel", "seaweedfs", {**ACCEL, "filter:restore": {"restore": "store"}}, name="own-archives")
+    bucket = f"plain-{secrets.token_hex(4)}"
+    here.s3().create_bucket(Bucket=bucket)
+    said = [("x-amz-restore", 'ongoing-request="false", expiry-date="x"'), ("x-amz-storage-class", "GLACIER")]
+    with HttpOrigin() as store:
+        store.script.append(Reply(200, b"bytes", said))
+        given = {"PROXY": address(here.site.endpoints[0]), "STORE": address(store.endpoint)}
+        with nginx.nginx(conf("accel"), **given) as running:
+            there = Front(here.site, running, here.log)
+            _, fields, body = there.ask(there.head("GET", f"/{bucket}/a"))
+    assert (body, fields["x-amz-restore"], fields["x-amz-storage-class"]) == (b"bytes", *[value for _, value in said])
+    assert "x-s3shunt-archives" not in fields
 
 
 def test_a_store_that_redirects_or_is_away_is_hidden_by_us(accel, bucket):
