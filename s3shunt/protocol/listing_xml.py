@@ -7,7 +7,7 @@ compares); elements stand in S3's order.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
@@ -96,20 +96,31 @@ def write(query: Query, bucket: str, page: Page, token: str | None = None) -> by
     head = _heads[query.kind](query, page, token, said)
     pieces = [xml.DECLARATION, f'<{query.kind.root} xmlns="{xml.NAMESPACE}">', xml.element("Name", bucket)]
     pieces += [f"<{tag}>{value}</{tag}>" if value else f"<{tag}/>" for tag, value in head if value is not None]
-    form = _version if query.kind is Kind.VERSIONS else _contents
-    pieces += [form(one, query) for one in _ready([one for one in page.items if not isinstance(one, str)], query)]
-    pieces += [f"<CommonPrefixes><Prefix>{said(one)}</Prefix></CommonPrefixes>" for one in page.items if isinstance(one, str)]
+    items = [one for one in page.items if type(one) is Item]
+    prefixes = [one for one in page.items if type(one) is str] if len(items) < len(page.items) else ()
+    if query.encoded:
+        items = [replace(one, key=_encoded(one.key)) for one in items]
+    items = _ready(items)
+    pieces += [_version(one, query) for one in items] if query.kind is Kind.VERSIONS else _contents(items, query)
+    pieces += [f"<CommonPrefixes><Prefix>{said(one)}</Prefix></CommonPrefixes>" for one in prefixes]
     pieces.append(f"</{query.kind.root}>")
     return "".join(pieces).encode()
 
 
-def _ready(items: list[Item], query: Query) -> list[Item]:
+_MARKS = bytes([*range(32), *b"<>&\x7f"])
+"""What has to be written otherwise."""
+
+
+def _ready(items: list[Item]) -> list[Item]:
     """The items with their texts as they go into the document. Most pages need no escaping: one look at them all says so."""
-    if query.encoded:
-        items = [replace(one, key=_encoded(one.key)) for one in items]
-    whole = "".join([f"{one.key}{one.size}{one.etag}{one.last_modified}{one.storage_class}{one.version}" for one in items])
-    if whole.isprintable() and "&" not in whole and "<" not in whole and ">" not in whole:
-        return items
+    whole = "".join([
+        *[one.key for one in items], *[one.etag for one in items], *[f"{one.size}" for one in items],
+        *{f"{one.last_modified}{one.storage_class}{one.version}" for one in items},
+    ])  # fmt: skip
+    if whole.isascii() or whole.isprintable():
+        written = whole.encode()
+        if len(written) == len(written.translate(None, _MARKS)):
+            return items
     return [_escaped(one) for one in items]
 
 
@@ -168,13 +179,19 @@ _heads: dict[Kind, Callable[[Query, Page, str | None, Said], Head]] = {
 }  # fmt: skip
 
 
-def _contents(one: Item, query: Query) -> str:
-    return (
-        f"<Contents><Key>{one.key}</Key><LastModified>{one.last_modified}</LastModified><ETag>{one.etag}</ETag>"
-        f"{_more(one) if one.checksum_algorithms else ''}<Size>{one.size}</Size><StorageClass>{one.storage_class}</StorageClass>"
-        f"{_owned(one.owner) if one.owner and query.with_owner else ''}"
-        f"{_restored(one.restore) if one.restore and query.with_restore else ''}</Contents>"
-    )
+def _contents(items: list[Item], query: Query) -> list[str]:
+    sums = [_more(one) if one.checksum_algorithms else "" for one in items]
+    ends = [_ending(one, query) for one in items] if query.with_owner or query.with_restore else repeat("", len(items))
+    return [
+        f"<Contents><Key>{one.key}</Key><LastModified>{one.last_modified}</LastModified><ETag>{one.etag}</ETag>{checksum}"
+        f"<Size>{one.size}</Size><StorageClass>{one.storage_class}</StorageClass>{end}</Contents>"
+        for one, checksum, end in zip(items, sums, ends, strict=True)
+    ]  # fmt: skip
+
+
+def _ending(one: Item, query: Query) -> str:
+    owned = _owned(one.owner) if one.owner and query.with_owner else ""
+    return f"{owned}{_restored(one.restore)}" if one.restore and query.with_restore else owned
 
 
 def _version(one: Item, query: Query) -> str:
