@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from s3shunt.cli import cache, entries, importing, say, search
+from s3shunt.cli import buckets, cache, entries, importing, say, search
 from s3shunt.config import ConfigError
 from s3shunt.model import Entry, ObjectRef, State, Step, Swap
 from s3shunt.policy import notation
@@ -36,7 +36,7 @@ def catalog() -> None:
     """Where each object's bytes are."""
 
 
-for word in (cache.pin, cache.unpin, cache.pins, cache.room):
+for word in (cache.pin, cache.unpin, cache.pins, cache.room, buckets.give, buckets.buckets):
     catalog.add_command(word)
 
 

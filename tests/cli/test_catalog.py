@@ -98,3 +98,9 @@ def test_a_csv_has_columns_that_people_read():
     [row] = csv.DictReader(file)
     assert (row["state"], row["size"], row["archive_id"]) == ("restored", "7", "A1")
     assert json.loads(row["entry"])["ref"][1] == "films"
+
+
+def test_a_bucket_that_was_there_before_us_is_given_to_an_account(site):
+    site.said("catalog", "give", "rushes", "desk")
+    site.said("catalog", "give", "rushes", "news")
+    assert [(one["bucket"], one["owner"]) for one in site.json("catalog", "buckets") if one["bucket"] == "rushes"] == [("rushes", "news")]

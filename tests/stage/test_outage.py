@@ -41,7 +41,7 @@ class Expected:
 
 
 PARTS = {
-    "redis": Expected("index", {200}, {200}, {202}, 5),
+    "redis": Expected("index", {200}, {200}, {503}, 5),  # restores are counted there, by all proxies together
     "postgres": Expected("catalog", {200}, {503}, {503}, 10),
     "store": Expected("store", {503}, {503}, {202}, 10),
     "mediahaven": Expected("archive", {200}, {200}, {202}, 60),
