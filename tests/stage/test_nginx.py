@@ -24,6 +24,9 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from s3shunt import connect
+from s3shunt.config import Ini
+from s3shunt.jobs.runner import Runner
 from s3shunt.model import State
 from s3shunt.testing.client import Client
 from s3shunt.testing.origin import HttpOrigin, Reply
@@ -528,6 +531,28 @@ def test_a_body_is_checked_by_the_store_or_by_us(direct):
     assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["b"]
     permitted = bool(direct.lines(bucket=bucket, offload="permit"))
     assert permitted is (direct.site.store.kind == "swift")
+
+
+def test_what_went_past_us_is_found_when_its_bucket_gets_a_policy(direct):
+    s3, bucket, site, body = direct.s3(), f"plain-{secrets.token_hex(4)}", direct.site, os.urandom(MIB)
+    s3.create_bucket(Bucket=bucket)
+    assert put(direct, f"/{bucket}/a", body, x_amz_meta_pid="p1")[0] == 200
+    assert [line["status"] for line in direct.lines(bucket=bucket, operation="PutObject")] == [204]
+    account = site.ref(bucket, "a").account
+    late = f"[policy:late]\nbuckets = {bucket}\narchive = tape\nafter = 1ms\n[job:scan]\nevery = 200ms\nbuckets = {account}/{bucket}\n"
+    (site.home / "late.ini").write_text(f"{site.ini.read_text()}\n{late}")
+    runner = Runner(connect.House(Ini(site.home / "late.ini", {})))
+
+    def archived():
+        runner.run_due()
+        row = site.row(bucket, "a")
+        return row is not None and row.state is State.ARCHIVED
+
+    until("it was found and is on tape", archived)
+    assert refused(s3.get_object, Bucket=bucket, Key="a") == "InvalidObjectState"
+    assert s3.head_object(Bucket=bucket, Key="a")["Metadata"] == {"pid": "p1"}
+    assert put(direct, f"/{bucket}/b", body)[0] == 200
+    assert [line.get("offload") for line in direct.lines(bucket=bucket, key="b", status=200)] == [None]
 
 
 def trailed(body, checksum):
