@@ -553,11 +553,11 @@ def app_factory(make: Callable[[Any, connect.House], Handler], options: type, se
 
 
 class Watched:
-    """A response body that tells once when it was closed; the iteration stays the inner one's."""
+    """A response body that tells each who asked once when it was closed, the innermost first; the iteration stays the inner one's."""
 
     def __init__(self, body: Iterable[bytes], closed: Callable[[int], None]) -> None:
         self.body = body
-        self.closed: Callable[[int], None] | None = closed
+        self.watchers = [closed]
         self.sent = 0
 
     def __iter__(self) -> Iterator[bytes]:
@@ -566,13 +566,18 @@ class Watched:
             yield data
 
     def close(self) -> None:
-        closed, self.closed = self.closed, None
         try:
             if hasattr(self.body, "close"):
                 self.body.close()
         finally:
-            if closed is not None:
-                closed(self.sent)
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.watchers:
+            try:
+                self.watchers.pop(0)(self.sent)
+            finally:
+                self._tell()
 
 
 class WatchedPassage(Watched):
@@ -598,7 +603,10 @@ class WatchedPassage(Watched):
 def watch_close(response: Response, closed: Callable[[int], None]) -> None:
     """Call ``closed(bytes sent)`` when the response's body is closed."""
     body = response.app_iter
-    response.app_iter = (WatchedPassage if hasattr(body, "pass_to") else Watched)(body, closed)
+    if isinstance(body, Watched):
+        body.watchers.append(closed)
+    else:
+        response.app_iter = (WatchedPassage if hasattr(body, "pass_to") else Watched)(body, closed)
 
 
 def decoded(path: str) -> str:

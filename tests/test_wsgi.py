@@ -172,6 +172,23 @@ def test_an_answer_says_only_what_it_was_told():
     assert "content-type" not in client.get("/films").headers
 
 
+def test_each_who_watches_a_body_is_told_once_though_one_of_them_fails():
+    told = []
+
+    def fails(sent):
+        raise RuntimeError
+
+    response = Response(status="200 OK", headerlist=[], app_iter=[b"one", b"two"])
+    for watcher in (told.append, fails, told.append):
+        watch_close(response, watcher)
+    body = response.app_iter
+    assert b"".join(body) == b"onetwo"
+    with pytest.raises(RuntimeError):
+        body.close()
+    body.close()
+    assert told == [6, 6]
+
+
 def test_closing_is_watched_once_and_even_when_it_breaks():
     seen = []
 
