@@ -193,7 +193,8 @@ BETWEEN = {"foreign": foreign, "validate": validated}
 
 def pipeline(house: connect.House, walk: Sequence[str], end: Handler, options: dict[str, dict[str, str]]) -> Handler:
     """Doors by name, outermost first, around ``end``; ``foreign`` is somebody else's WSGI filter, ``validate`` a judge of both sides."""
-    points = {point.name: point for point in entry_points(group="paste.filter_factory")}
+    ours = [point for point in entry_points(group="paste.filter_factory") if point.value.startswith("s3shunt.")]
+    points = {point.name: point for point in ours}  # Swift has a ratelimit, too
     handler = end
     for name in reversed(walk):
         if name in BETWEEN:
