@@ -38,8 +38,11 @@ _UPLOAD = ("id", "storage_class", "external_id", "checksum_type", "created")
 _JOB = ("kind", "due", "lease", "owner", "token", "attempts")
 
 
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def dump(value: Any) -> str:
-    return json.dumps(dict(value) if isinstance(value, Mapping) else value, separators=(",", ":"))
+    return _encoded(value if type(value) is dict or not isinstance(value, Mapping) else dict(value))
 
 
 def said(reason: str) -> str:
