@@ -22,7 +22,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import TemporaryDirectory, gettempdir
 
 from s3shunt import config
 from s3shunt.config import ConfigError, option
@@ -34,6 +35,8 @@ from s3shunt.work import Done, JobOptions, Later, Outcome, Task
 
 READABLE = (State.ONLINE, State.VERIFIED, State.RESTORED)
 OUTPUT = 1 << 20
+COPIES = "s3shunt-media-"
+LEFT = 3_600_000
 FORMATS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dv,eac3,flac,flv,gxf,lxf,matroska,mov,mp3,mpeg,mpegts,mpegvideo,mxf,ogg,rm,w64,wav,webm,wv"
 )
@@ -77,12 +80,21 @@ class MediaJob(Task):
         if job.payload:
             return self._one(job)
         if self.options.ffprobe is not None:
+            self._clean()
             self.truth.enqueue(*[Job(kind="media", dedupe=dedupe(row), payload=name(row.ref)) for row in self._unprobed()])
         return Later(self.clock.now() + self.options.every)
 
     def _unprobed(self) -> Iterator[Entry]:
         for state in READABLE:
             yield from self.truth.search(Search(state=state, unprobed=True), limit=self.options.batch)
+
+    def _clean(self) -> None:
+        """Copies of workers that were killed; nobody looks into one for so long."""
+        for left in Path(self.options.scratch or gettempdir()).glob(f"{COPIES}*"):
+            with suppress(OSError):
+                told = left.lstat()
+                if told.st_uid == os.getuid() and told.st_mtime * 1000 < self.clock.now() - LEFT:
+                    rmtree(left)
 
     def _one(self, job: Job) -> Outcome:
         """Whoever wrote the object anew meanwhile has put it in line anew."""
@@ -109,18 +121,18 @@ class MediaJob(Task):
     @contextmanager
     def _copy(self, row: Entry) -> Iterator[Path]:
         """The beginning and the end, where they stand in the object. Raises ServiceUnavailable where there is no room for them."""
-        size = row.facts.size
-        with TemporaryDirectory(prefix="s3shunt-media-", dir=self.options.scratch) as folder:
+        with self._folder() as folder:
             path = Path(folder) / "bytes"
-            try:
-                with path.open("wb") as file:
-                    for start, end in media.spans(size, self.options.head, self.options.tail):
-                        file.seek(start)
-                        file.writelines(self._read(row, start, end))
-                    file.truncate(size)
-            except OSError as error:
-                raise ServiceUnavailable(f"no copy can be made in {folder}: {error}") from error
+            with _room(folder), path.open("wb") as file:
+                for start, end in media.spans(row.facts.size, self.options.head, self.options.tail):
+                    file.seek(start)
+                    file.writelines(self._read(row, start, end))
+                file.truncate(row.facts.size)
             yield path
+
+    def _folder(self) -> "TemporaryDirectory[str]":
+        with _room(str(self.options.scratch or gettempdir())):
+            return TemporaryDirectory(prefix=COPIES, dir=self.options.scratch)
 
     def _read(self, row: Entry, start: int, end: int) -> Iterable[bytes]:
         if row.place is None:
@@ -163,6 +175,14 @@ class MediaJob(Task):
         with suppress(ProcessLookupError):  # it has ended
             for kind, most in limits.items():
                 resource.prlimit(pid, kind, (most, most))
+
+
+@contextmanager
+def _room(folder: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ServiceUnavailable(f"no copy can be made in {folder}: {error}") from error
 
 
 factory = MediaJob

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,7 @@ from s3shunt.jobs.media import MediaJob
 from s3shunt.jobs.runner import Runner
 from s3shunt.model import State, Step, Swap
 from s3shunt.protocol.errors import ServiceUnavailable
+from s3shunt.testing.faults import Fuse, Killed
 
 VIDEO = "-f lavfi -i testsrc=size=64x48:rate=25:duration=2 -f lavfi -i sine=duration=2:sample_rate=48000"
 AUDIO = "-f lavfi -i sine=duration=2:sample_rate=48000"
@@ -44,14 +44,14 @@ def films(tmp_path_factory):
 def looked(make, tmp_path):
     """Works whose program is a script; without one, the real ffprobe."""
 
-    def looked(script=None, **options):
+    def looked(script=None, wrap=lambda port, _: port, **options):
         program = shutil.which("ffprobe")
         if script is not None:
             program = tmp_path / "program"
             program.write_text(f"#!/bin/sh\n{script}\n")
             program.chmod(0o755)
         given = {"ffprobe": program, "scratch": tmp_path, **options}
-        works = make(more="[job:media]\n" + "\n".join(f"{name} = {value}" for name, value in given.items()))
+        works = make(more="[job:media]\n" + "\n".join(f"{name} = {value}" for name, value in given.items()), wrap=wrap)
         works.tmp = tmp_path
         return works
 
@@ -255,12 +255,14 @@ def test_what_was_written_anew_meanwhile_is_looked_into_anew(looked):
     assert works.row("a.mp3").media["codec"] == "mp3"
 
 
-def test_no_room_for_a_copy_is_an_outage(looked):
-    works = looked(f"echo '{JSON}'")
+def test_no_room_for_a_copy_is_an_outage(looked, tmp_path):
+    works = looked(f"echo '{JSON}'", scratch=tmp_path / "gone")
     works.put("a.mp3")
-    works.job("media").options.__dict__["scratch"] = Path("/nowhere")
-    with pytest.raises((ServiceUnavailable, OSError)):
-        works.job("media")._looked(works.row("a.mp3"))
+    probe(works, rounds=6)
+    assert works.row("a.mp3").media == {}
+    (tmp_path / "gone").mkdir()
+    probe(works)
+    assert works.row("a.mp3").media["codec"] == "mp3"
 
 
 def test_an_entry_that_is_being_evicted_is_left_to_its_evictor(looked):
@@ -272,6 +274,44 @@ def test_an_entry_that_is_being_evicted_is_left_to_its_evictor(looked):
         row = works.row("a.mp3")
     probe(works)
     assert works.row("a.mp3") == row
+
+
+def test_killed_at_any_step_it_is_looked_into_all_the_same(looked):
+    """Each time the next worker begins when the lease of the dead one has run out."""
+    fuse, number, deaths = Fuse(), 0, 0
+    while True:
+        works = looked(f"echo '{JSON}'", wrap=fuse.around)
+        ref = works.put("a.mp3")
+        fuse.blow(number)
+        for _ in range(8):
+            try:
+                Runner(works.house, owner="looker", kinds=("media",)).run_due()
+            except Killed:
+                deaths += 1
+                fuse.mend()
+            works.clock.later(3_600_000)
+        done = not fuse.blown and deaths == number
+        row = works.catalog.find(replace(ref, version=None))
+        assert row.media["codec"] == "mp3", f"killed at step {number}"
+        assert row.state is State.ONLINE
+        if done:
+            break
+        number += 1
+    assert number > 5
+
+
+def test_copies_that_a_killed_worker_left_are_cleaned_away(looked):
+    works = looked(f"echo '{JSON}'")
+    for name, age in (("old", 2 * 3600), ("new", 60)):
+        left = works.tmp / f"s3shunt-media-{name}"
+        left.mkdir()
+        (left / "bytes").touch()
+        then = works.clock.now() / 1000 - age
+        os.utime(left, (then, then))
+    (works.tmp / "s3shunt-media-link").symlink_to(works.tmp / "tape")
+    os.utime(works.tmp / "s3shunt-media-link", (1, 1), follow_symlinks=False)
+    probe(works, rounds=1)
+    assert sorted(scratch(works)) == ["s3shunt-media-link", "s3shunt-media-new"]
 
 
 def test_the_beginning_and_the_end_do_not_overlap():

@@ -7,6 +7,8 @@ announced nothing of the key can be evicted. Other writes look into the catalog
 after the store's 200. A class that is archived is kept here and never sent to
 the store; it binds at once. An announcement outlives a crash: the job ``sweep``
 finishes it or drops it. Where the store's answer is lost, it is left to that job.
+An external id is one key's of an account: a write that asks for another's is refused
+before its first byte is taken.
 
 DELETE hides a known object first and brings it back if the store refuses; in
 buckets with versions the rows follow the delete markers. DeleteObjects does so
@@ -16,8 +18,9 @@ are served and changed here. A bucket that has archived objects is not empty.
 Stands behind ``listing``, before ``shunt``. ``s3shunt check`` refuses to evict
 from a store that a pipeline reaches without this door.
 
-May answer InvalidStorageClass, BucketNotEmpty, SlowDown while an object is just
-leaving the store, AccessDenied for what a lock holds, PreconditionFailed,
+May answer InvalidStorageClass, OperationAborted for an external id that another
+object has, BucketNotEmpty, SlowDown while an object is just leaving the store,
+AccessDenied for what a lock holds, PreconditionFailed,
 NotImplemented, ServiceUnavailable while the catalog does not answer, or for a
 write whose object was gone before it could be recorded.
 
