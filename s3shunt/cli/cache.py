@@ -17,7 +17,7 @@ DATES = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
 TRIES = 20
 PAGE = 1000
 
-with_account = click.option("--account", default="main", show_default=True, help="Whose bucket; '' where bucket names are global.")
+with_account = say.with_account
 with_prefix = click.option("--prefix", "below", is_flag=True, help="All keys that begin with KEY, those written later included.")
 
 

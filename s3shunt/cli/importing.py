@@ -27,7 +27,7 @@ from s3shunt.ports import Truth
 AT_ONCE = 1000
 FORMS = ("jsonl", "csv", "bucket", "folder", "cache", "mediahaven")
 
-with_account = click.option("--account", default="main", show_default=True, help="Whose bucket; '' where bucket names are global.")
+with_account = say.with_account
 with_name = click.option("--name", default="main", show_default=True, help="Which [catalog:NAME].")
 
 

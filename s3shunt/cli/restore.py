@@ -23,7 +23,7 @@ def restore() -> None:
 @click.argument("name", metavar="BUCKET/KEY")
 @click.option("--days", type=click.IntRange(1, 3650), default=1, show_default=True, help="How long the copy is wanted.")
 @click.option("--tier", type=click.Choice(["Expedited", "Standard", "Bulk"]), default="Standard", show_default=True)
-@click.option("--account", default="main", show_default=True, help="The account the bucket belongs to.")
+@say.with_account
 @say.with_ini
 @say.with_json
 def request(ini: Path, name: str, account: str, days: int, tier: str, *, as_json: bool) -> None:
@@ -51,7 +51,7 @@ def _ask(house: connect.House, ref: ObjectRef, days: int, tier: str) -> int:
 @restore.command()
 @click.argument("name", metavar="BUCKET/KEY")
 @click.option("--identity", default=IDENTITY, show_default=True, help="Whose wish: an access key, or the operator's own.")
-@click.option("--account", default="main", show_default=True, help="The account the bucket belongs to.")
+@say.with_account
 @say.with_ini
 @say.with_json
 def release(ini: Path, name: str, account: str, identity: str, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import click
 
 from s3shunt import connect
+from s3shunt.config import Ini
 
 DEFAULT_INI = "etc/proxy.ini"
 
@@ -35,6 +37,20 @@ def with_ini(command: Callable[..., Any]) -> Callable[..., Any]:
         "-c", "--config", "ini", type=click.Path(path_type=Path, dir_okay=False), default=DEFAULT_INI, envvar="S3SHUNT_INI",
         show_default=True, help="The ini file.",
     )(command)  # fmt: skip
+
+
+def with_account(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Whose bucket: where bucket names are global, as the ini's [store:main] says, they are nobody's in particular."""
+    return click.option(
+        "--account", callback=lambda context, _, given: _whose(context) if given is None else given,
+        help="Whose bucket; by default 'main', and nobody's where bucket names are global.",
+    )(command)  # fmt: skip
+
+
+def _whose(context: click.Context) -> str:
+    ini = Ini(Path(context.params.get("ini") or os.environ.get("S3SHUNT_INI") or DEFAULT_INI))
+    given = ini.section("store", "main") if "main" in ini.names("store") else {}
+    return "main" if given.get("buckets") == "per account" or not given.get("url", "").startswith("s3+") else ""
 
 
 def with_json(command: Callable[..., Any]) -> Callable[..., Any]:

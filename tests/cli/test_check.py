@@ -42,10 +42,10 @@ def test_a_secret_is_not_shown():
 
 
 def test_a_pipeline_and_an_app_of_one_name_could_not_be_told_apart(site):
-    site.ini.write_text(site.ini.read_text() + "[app:main]\nuse = egg:s3shunt#proxy\n")
+    site.ini.write_text(site.ini.read_text() + "[pipeline:a]\npipeline = a\n[app:a]\nuse = egg:s3shunt#proxy\n")
     done = run(site.ini)
     assert done.exit_code != 0
-    assert "[pipeline:main] and [app:main]: expected another name" in str(done.exception or done.output)
+    assert "[pipeline:a] and [app:a]: expected another name" in str(done.exception or done.output)
 
 
 def test_a_probe_says_what_answers(site):
