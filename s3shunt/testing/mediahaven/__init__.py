@@ -75,8 +75,10 @@ class MediaHaven:
 
     def _turn(self) -> None:
         """The robot goes on, and tells, also when nobody asks."""
+        kept = self.api.robot.stand()
         while not self._stopped.wait(TURN):
-            if self.api.turn():
+            if (stand := self.api.turn()) != kept:
+                kept = stand
                 self.keep()
             self.tell()
 

@@ -50,12 +50,11 @@ class Api:
         self.crawl: Callable[[str], int] = lambda bucket: 0
         self._left: dict[tuple[str, int], int] = {}
 
-    def turn(self) -> bool:
-        """Whether an export came further."""
+    def turn(self) -> list[tuple[int | None, str, bool]]:
+        """How far each export is now."""
         with self.lock:
-            before = self.robot.stand()
             self.robot.turn(self.clock.now())
-            return self.robot.stand() != before
+            return self.robot.stand()
 
     def set(self, **given: Any) -> None:
         """Turn knobs; the counts of faults begin anew."""
