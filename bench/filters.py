@@ -43,6 +43,10 @@ state = {state}
 url = file://{state}/keys.json
 [filter:access_log]
 path = /dev/null
+[filter:ratelimit_peer]
+rate = 1000000/s
+[filter:ratelimit]
+rate = 1000000/s
 [policy:all]
 buckets = films
 archive = tape

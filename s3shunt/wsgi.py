@@ -154,10 +154,10 @@ class Response(webob.Response):
         self._app_iter = body
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        start_response(self.status, self.headerlist)
+        start_response(self._status, self._headerlist)
         if environ["REQUEST_METHOD"] == "HEAD":
-            return EmptyResponse(self.app_iter)  # type: ignore[no-any-return]
-        return self.app_iter  # type: ignore[no-any-return]
+            return EmptyResponse(self._app_iter)  # type: ignore[no-any-return]
+        return self._app_iter  # type: ignore[no-any-return]
 
 
 class Request(webob.BaseRequest):
@@ -196,7 +196,11 @@ class Request(webob.BaseRequest):
 
     def _origin_form(self, target: str) -> str:
         """An absolute form must name the Host: that is what was signed, and what a front server went by."""
-        if not target.startswith("/") and addressing.authority(target) != self.environ.get("HTTP_HOST", "").lower():
+        if target[:1] == "/":
+            if "?" not in target:
+                self.__dict__.update(raw_path=target, query=[], parameters={})
+            return target
+        if addressing.authority(target) != self.environ.get("HTTP_HOST", "").lower():
             raise InvalidURI
         return addressing.origin_form(target)
 
