@@ -1,8 +1,7 @@
 from dataclasses import replace
+from itertools import product
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from s3shunt.model import FOREVER, Entry, Facts, Interest, ObjectRef, Place, State
 from s3shunt.policy import view
@@ -22,6 +21,7 @@ ROW = Entry(
         (ObjectRef("b:c", "k:l", account="a"), "s3shunt:view:a:b%3Ac/k%3Al"),
         (ObjectRef("films", "é *\n\0%{x}"), "s3shunt:view:films/%C3%A9%20%2A%0A%00%25%7Bx%7D"),
         (ObjectRef("films", "\udcff"), "s3shunt:view:films/%FF"),
+        (ObjectRef("b", "k", account="a/ b:c"), "s3shunt:view:a%2F%20b%3Ac:b/k"),
         (ObjectRef("films", "//a/../b"), "s3shunt:view:films///a/../b"),
     ],
 )
@@ -29,13 +29,12 @@ def test_a_name_is_the_keys_and_can_be_typed(ref, expected):
     assert view.label(ref) == expected
 
 
-ODD = st.text("ab:/%é", max_size=4)
-REFS = st.builds(ObjectRef, ODD, ODD, st.none(), ODD)
+ODD = ("", "a", ":", "/", "a:", ":a", "a/", "/a", "%3A", "%2F")
 
 
-@given(REFS, REFS)
-def test_no_two_keys_share_a_name(one, other):
-    assert (view.label(one) == view.label(other)) == (one == other)
+def test_no_two_keys_share_a_name():
+    refs = [ObjectRef(bucket, key, account=account) for account, bucket, key in product(ODD, repeat=3)]
+    assert len({view.label(ref) for ref in refs}) == len(refs)
 
 
 def test_what_is_asked_first_stands_first():
