@@ -35,7 +35,7 @@ from s3shunt.work import Done, JobOptions, Later, Outcome, Task
 
 log = logging.getLogger(__name__)
 
-PAGE = 1000
+SMALL, PAGE = 100, 1000
 PAGES = 50
 TRIES = 10
 DAY = 86_400_000
@@ -173,14 +173,14 @@ class EvictJob(Task):
     def _cold(self, policies: list[Policy]) -> Iterator[Entry]:
         """Least recently used first, a page at a time. What cannot leave is passed over, up to a bound."""
         buckets = sorted({bucket for policy in policies for bucket in policy.buckets})
-        after = None
+        after, limit = None, max(SMALL, min(PAGE, self.options.batch))
         for _ in range(PAGES):
-            page = self.truth.coldest(self.options.store, buckets=buckets, after=after, limit=PAGE)
+            page = self.truth.coldest(self.options.store, buckets=buckets, after=after, limit=limit)
             yield from (row for _, row in page)
-            if len(page) < PAGE:
+            if len(page) < limit:
                 return
             after = (page[-1][0], page[-1][1].ref)
-        log.warning("[store:%s] the %d least recently used objects cannot leave", self.options.store, PAGES * PAGE)
+        log.warning("[store:%s] the %d least recently used objects cannot leave", self.options.store, PAGES * limit)
 
 
 def _exactly(row: Entry, way: Evict) -> bool:

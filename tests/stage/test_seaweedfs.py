@@ -108,16 +108,6 @@ def test_a_landing_place_is_one_bucket(shared, real):
     assert b"".join(landing.read(ObjectRef(key="recall-1/3"))) == b"bytes"
 
 
-def test_use_is_what_all_buckets_hold(real, shared):
-    clock = HandClock()
-    store = S3Store(Options(url=f"s3+{real.endpoint}", credentials=real.credentials, capacity=10**12), SimpleNamespace(clock=clock))
-    before, bucket = store.usage()[0], new_bucket(shared)
-    shared.write(ObjectRef(bucket, "a"), [b"12345"], size=5)
-    assert store.usage() == (before, 10**12)
-    clock.later(300_000)
-    assert store.usage() == (before + 5, 10**12)
-
-
 def test_a_landing_place_that_nothing_landed_in_is_empty(real):
     bucket = f"landing-{uuid.uuid4().hex[:8]}"
     landing = S3Store(Options(url=f"s3+{real.endpoint}", credentials=real.credentials, bucket=bucket), SimpleNamespace(clock=HandClock()))

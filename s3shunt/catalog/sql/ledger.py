@@ -114,11 +114,13 @@ class Ledger:
 
 def enqueue(connection: Connection, insert_or: Callable[..., Any], jobs: Iterable[Job]) -> None:
     """Add jobs; one that is live already only moves forward in time."""
-    for job in jobs:
-        new = insert_or(schema.job).values(rows.job_values(job))
-        sooner = case((new.excluded.due < J.due, new.excluded.due), else_=J.due)
-        live = {"index_elements": [J.kind, J.dedupe], "index_where": schema.LIVE}
-        connection.execute(new.on_conflict_do_update(**live, set_={"due": sooner}))
+    values = [rows.job_values(job) for job in jobs]
+    if not values:
+        return
+    new = insert_or(schema.job)
+    sooner = case((new.excluded.due < J.due, new.excluded.due), else_=J.due)
+    live = {"index_elements": [J.kind, J.dedupe], "index_where": schema.LIVE}
+    connection.execute(new.on_conflict_do_update(**live, set_={"due": sooner}), values)
 
 
 def release(connection: Connection, kind: str, dedupe: str) -> None:

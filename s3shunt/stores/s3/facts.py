@@ -53,10 +53,3 @@ def part_count(etag: str) -> int:
 def listed(item: Mapping[str, Any]) -> Facts:
     """One row of a listing."""
     return Facts(size=item["Size"], etag=item.get("ETag", ""), last_modified=int(item["LastModified"].timestamp() * 1000))
-
-
-def total(client: Any) -> int:
-    """Bytes in all buckets that a credential lists."""
-    names = [bucket["Name"] for bucket in client.list_buckets().get("Buckets", ())]
-    pages = (page for name in names for page in client.get_paginator("list_objects_v2").paginate(Bucket=name))
-    return sum(item["Size"] for page in pages for item in page.get("Contents", ()))
