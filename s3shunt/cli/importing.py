@@ -257,13 +257,13 @@ def _walked(
     account: str, query: str, key: str, look: bool,
 ) -> Source:
     if form == "bucket":
-        return partial(sources.bucket, house.store(store), store, source, account)
+        return partial(sources.told, house.policies, partial(sources.bucket, house.store(store), store, source, account))
     if form == "mediahaven":
         return _inventory(Archived(house, source, store, account), bucket=bucket or "", clause=query, key=key, look=look)
     if bucket is None or archive is None:
         raise click.UsageError(f"a {form} needs --bucket and --archive")
     if form == "folder":
-        return partial(sources.folder, Path(source), bucket, account, archive)
+        return partial(sources.told, house.policies, partial(sources.folder, Path(source), bucket, account, archive))
     return partial(Cached(Archived(house, archive, store, account), landing, days, rehearse).found, Path(source), bucket)
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +17,7 @@ from s3shunt.connect import House
 from s3shunt.model import NULL, Entry, Facts, Interest, ObjectRef, Place, Policy, State
 from s3shunt.policy import expiry
 from s3shunt.policy.adopt import adopted, candidates
-from s3shunt.policy.placement import known_id
+from s3shunt.policy.placement import described, known_id
 from s3shunt.ports import Copy, Holding, ObjectStore
 from s3shunt.protocol.errors import S3Error
 
@@ -63,6 +63,12 @@ def _line(row: Any, number: int, form: str) -> Found:
         return Found(number, entries.read(row))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return Found(number, problem=f"{where}: {type(error).__name__}: {error}: expected an entry")
+
+
+def told(policies: Sequence[Policy], read: Callable[[Any], Iterator[Found]], mark: Any) -> Iterator[Found]:
+    """What is found there, with the external ids that the policies give and a guess of its kind."""
+    for found in read(mark):
+        yield replace(found, entry=described(policies, found.entry)) if found.entry is not None else found
 
 
 # A store

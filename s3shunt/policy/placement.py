@@ -1,8 +1,10 @@
 """What a write asks of the archive: its class, its external id, and whether its age will ever matter."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from s3shunt.model import Facts, ObjectRef, Policy
+from s3shunt.model import Entry, Facts, ObjectRef, Policy
+from s3shunt.policy import media
 from s3shunt.policy.record import ARCHIVE_CLASSES, matches
 from s3shunt.protocol import patterns
 from s3shunt.protocol.errors import InvalidArgument, InvalidStorageClass
@@ -48,6 +50,12 @@ def known_id(policies: Iterable[Policy], ref: ObjectRef, facts: Facts | None) ->
         return external_id(policies, ref, {META + name: value for name, value in metadata.items()})
     except InvalidArgument:
         return None
+
+
+def described(policies: Iterable[Policy], entry: Entry) -> Entry:
+    """An entry of an object that was found: with its external id and a guess of its kind, where it does not tell them itself."""
+    found = entry.external_id or known_id(policies, entry.ref, entry.facts)
+    return replace(entry, external_id=found, media_kind=entry.media_kind or media.kind_of(entry.ref, entry.facts))
 
 
 def by_metadata(policies: Iterable[Policy], ref: ObjectRef) -> bool:

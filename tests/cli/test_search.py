@@ -2,6 +2,7 @@
 
 import pytest
 
+from s3shunt import connect
 from s3shunt.model import Entry, Facts, ObjectRef, State, Step, Swap
 
 MOV = {"codec": "prores", "container": "mov", "duration": "5400000", "timecode": "10:00:00:00", "probed": "1"}
@@ -66,3 +67,19 @@ def test_an_id_that_is_anothers_cannot_be_set(filled):
     assert "films/a.mov has this external id" in str(refused.exception)
     filled.said("catalog", "set", "films/b.mp3", "--external-id", "qs4m9")
     assert filled.json("catalog", "find", "--external-id", "qs4m9")[0]["ref"][2] == "b.mp3"
+
+
+def test_what_a_folder_held_can_be_looked_for(site, tmp_path):
+    """An id that the policy finds in the key, and a kind guessed by the name; of two files with one id the first comes in."""
+    site.ini.write_text(site.ini.read_text() + "external_id = pattern (?:.*/)?([a-z0-9]+)[.].*\n")
+    for name in ("in/qs4m1.mxf", "in/qs4m2.wav", "out/qs4m1.mxf"):
+        path = tmp_path / "tapes" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"film")
+    connect._houses.clear()
+    words = ("--form", "folder", "--bucket", "films", "--archive", "tape", "--account", "main")
+    site.said("catalog", "import", str(tmp_path / "tapes"), *words)
+    found = site.json("catalog", "find")
+    assert [(row["ref"][2], row["external_id"], row["media_kind"]) for row in found] == [
+        ("in/qs4m1.mxf", "qs4m1", "video"), ("in/qs4m2.wav", "qs4m2", "audio"),
+    ]  # fmt: skip

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from s3shunt.model import Facts, ObjectRef, Policy
-from s3shunt.policy.placement import asked_class, by_metadata, external_id, known_id, tracked
+from s3shunt.model import Entry, Facts, ObjectRef, Policy
+from s3shunt.policy.placement import asked_class, by_metadata, described, external_id, known_id, tracked
 from s3shunt.protocol.errors import InvalidArgument, InvalidStorageClass
 
 REF = ObjectRef("films", "raw/a")
@@ -73,6 +73,15 @@ def test_what_is_there_already_has_its_id_in_its_metadata():
     assert known_id((AGED,), REF, facts) == "viaa"
     assert known_id((AGED,), REF, None) is None
     assert known_id((replace(AGED, external_id="key"),), REF, None) == "raw/a"
+
+
+def test_what_was_found_is_told_its_id_and_kind_unless_it_tells_them_itself():
+    facts = Facts(size=1, etag="", last_modified=0, metadata={"pid": "viaa"}, headers={"content-type": "video/mxf"})
+    bare = Entry(ref=REF, facts=facts)
+    assert described((AGED,), bare) == replace(bare, external_id="viaa", media_kind="video")
+    known = replace(bare, external_id="own", media_kind="audio")
+    assert described((AGED,), known) == known
+    assert described((), Entry(ref=REF)) == Entry(ref=REF)
 
 
 @pytest.mark.parametrize(("source", "expected"), [("key", False), (PATTERN, False), ("x-amz-meta-pid", True), (None, False)])
