@@ -10,7 +10,7 @@ import requests
 from s3shunt.testing.clock import HandClock
 from s3shunt.testing.mediahaven import MediaHaven, events
 from s3shunt.testing.mediahaven.api import V1, V2
-from s3shunt.testing.mediahaven.deliver import ToDirectory
+from s3shunt.testing.mediahaven.deliver import Away, ToDirectory
 from s3shunt.testing.mediahaven.knobs import Knobs, read
 from s3shunt.testing.mediahaven.shelves import BadQuery, parsed
 
@@ -485,3 +485,28 @@ def test_every_knob_is_written_and_read_back():
     knobs = Knobs(threads=1, outcome={"*": "failed"})
     assert Knobs().turned(json.loads(json.dumps(knobs.written()))).written() == knobs.written()
     assert urlencode({"a": " "}) == "a=+"  # what a careless client would send, and the strict stand-in refuses
+
+
+def test_a_destination_that_is_away_is_tried_again(clock):
+    class Sometimes:
+        def __init__(self):
+            self.away, self.given = True, []
+
+        def there(self, path, name):
+            return False
+
+        def put(self, path, name, body, *, temporary):
+            if self.away:
+                raise Away("not now")
+            self.given.append(body)
+
+    place = Sometimes()
+    with MediaHaven(clock, destination=place) as server:
+        session = Session(server).login()
+        session.order(server.ingest("b", "k", b"x").id)
+        later(server, 60_000)
+        assert not server.exports[0]["delivered"]
+        place.away = False
+        later(server, 1000)
+        assert (server.exports[0]["delivered"], place.given) == (True, [b"x"])
+        session.http.close()

@@ -1,13 +1,28 @@
 """Where the stand-in puts what was exported: a directory, an S3 endpoint, or a store of this process."""
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from s3shunt.model import ObjectRef
 from s3shunt.ports import ObjectStore
+
+
+class Away(Exception):
+    """The destination does not take anything now."""
+
+
+@contextmanager
+def reached() -> Iterator[None]:
+    """Raises Away for what a store says or does not say."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise Away(str(error)) from error
 
 
 class ToDirectory:
@@ -56,7 +71,8 @@ class ToS3:
 
         self.client = boto3.client(
             "s3", endpoint_url=given["endpoint"], aws_access_key_id=given["access_key"], aws_secret_access_key=given["secret_key"],
-            region_name=given.get("region", "us-east-1"), config=Config(s3={"addressing_style": "path"}),
+            region_name=given.get("region", "us-east-1"),
+            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, connect_timeout=5),
         )  # fmt: skip
 
     def there(self, path: str, name: str) -> bool:
@@ -70,13 +86,15 @@ class ToS3:
         return True
 
     def put(self, path: str, name: str, body: bytes, *, temporary: bool) -> None:
+        """Raises Away."""
         ref = _ref(path, name)
-        self._bucket(ref.bucket)
         aside = f"{ref.key}.part"
-        self.client.put_object(Bucket=ref.bucket, Key=aside if temporary else ref.key, Body=body)
-        if temporary:
-            self.client.copy_object(Bucket=ref.bucket, Key=ref.key, CopySource={"Bucket": ref.bucket, "Key": aside})
-            self.client.delete_object(Bucket=ref.bucket, Key=aside)
+        with reached():
+            self._bucket(ref.bucket)
+            self.client.put_object(Bucket=ref.bucket, Key=aside if temporary else ref.key, Body=body)
+            if temporary:
+                self.client.copy_object(Bucket=ref.bucket, Key=ref.key, CopySource={"Bucket": ref.bucket, "Key": aside})
+                self.client.delete_object(Bucket=ref.bucket, Key=aside)
 
     def _bucket(self, name: str) -> None:
         from botocore.exceptions import ClientError

@@ -1,9 +1,11 @@
 """The stand-in's export service: so many threads, first come first served within a priority, a mount for every change of tape."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from s3shunt.testing.mediahaven.deliver import Away
 from s3shunt.testing.mediahaven.knobs import Knobs, of
 from s3shunt.testing.mediahaven.shelves import Held
 
@@ -113,9 +115,10 @@ class Robot:
             "right": body, "truncated": body[: len(body) // 2], "wrong": bytes(255 - byte for byte in body), "empty": b"",
         }.get(how)  # fmt: skip
         destination = self.destination()
-        if made is not None and destination is not None:
-            destination.put(export.path, export.name, made, temporary=knobs.temporary)
-        export.delivered = True
+        with suppress(Away):  # it is tried again
+            if made is not None and destination is not None:
+                destination.put(export.path, export.name, made, temporary=knobs.temporary)
+            export.delivered = True
 
     # How a job is told
 
