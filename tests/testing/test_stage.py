@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +60,32 @@ def test_a_program_that_ends_at_once_says_why(tmp_path):
 def test_what_does_not_come_true_is_named():
     with pytest.raises(NotInTime, match="pigs fly"):
         until("pigs fly", lambda: False, 0.01)
+
+
+def test_the_ini_of_a_broadcasters_house_is_the_shipped_one_with_other_addresses(tmp_path):
+    from s3shunt.cli import walk
+    from s3shunt.testing.stage import vrt
+    from s3shunt.testing.stage.machines import Placed
+
+    source = Path(__file__).parent.parent.parent / "etc/vrt.ini"
+    made = vrt.House(tmp_path, tmp_path, {}, notices={1: "127.0.0.1:7"})
+    for name in ("postgres", "redis", "store", "mediahaven", "serve-1"):
+        endpoint = {"postgres": "postgresql://s3shunt@127.0.0.1:5/p", "redis": "redis://127.0.0.1:6/0"}.get(name, "http://127.0.0.1:8")
+        made.parts[name] = Placed(program(tmp_path, ""), endpoint, tmp_path / "store.json")
+    for arrival in ("s3", "path"):
+        vrt._write(made, source, 1, arrival, [vrt.QUICK])
+        found = Ini(made.ini(), {})
+        walk.judge(found)
+        assert found.section("archive", "tape")["arrival"] == arrival
+        assert ("url" in found.section("store", "landing")) is (arrival == "path")
+        assert found.section("listen", "notices")["address"] == "127.0.0.1:7"
+        assert found.section("filter", "shunt")["archived_get"] == "busy"
+
+
+def test_a_program_that_will_not_start_yet_is_started_until_it_stays(tmp_path):
+    script = f"import pathlib, sys, time; p = pathlib.Path({str(tmp_path / 'n')!r}); n = len(p.read_text()) if p.exists() else 0\n"
+    process = program(tmp_path, script + "p.write_text('x' * (n + 1))\nif n < 2: sys.exit(1)\nprint('up', flush=True); time.sleep(60)")
+    process.ready = lambda: "up" in process.said()
+    process.revive(20)
+    assert (tmp_path / "n").read_text() == "xxx"
+    process.kill()
