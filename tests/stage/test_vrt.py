@@ -42,6 +42,7 @@ def opened(kind, **given):
         pytest.skip(reason)
     with vrt.house(INI, kind, **given) as house:
         house.make("films")
+        house.reader()  # while nobody is being killed
         yield house
 
 
