@@ -10,7 +10,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from s3shunt.model import Bucket, Entry, Event, Facts, Fingerprint, Intent, Job, Key, ObjectRef, Pin, Recall, Room, Search, State, Step, Upload
+from s3shunt.model import (
+    Bucket,
+    Entry,
+    Event,
+    Facts,
+    Fingerprint,
+    Intent,
+    Job,
+    Key,
+    ObjectRef,
+    Pin,
+    Recall,
+    Room,
+    Search,
+    State,
+    Step,
+    Upload,
+)
 
 
 class Catalog(Protocol):
@@ -140,7 +157,7 @@ class Events(Protocol):
 
 
 class Cache(Protocol):
-    """How much the stores hold, what of it nobody reads, and what must stay. Nothing here lists a store."""
+    """What of the stores nobody reads, and what is past its date. Nothing here lists a store."""
 
     def coldest(
         self, store: str, *, buckets: Sequence[str] = (), after: tuple[int, ObjectRef] | None = None, limit: int = 1000
@@ -157,6 +174,13 @@ class Cache(Protocol):
     def last_use(self, ref: ObjectRef) -> int | None:
         """What ``coldest`` goes by; None for an unknown row."""
 
+    def expired(self, now: int, limit: int = 1000) -> list[Entry]:
+        """Restored rows past their date, longest first."""
+
+
+class Space(Protocol):
+    """How much the stores hold."""
+
     def room(self, store: str) -> Room:
         """What is taken in ``store``; ``coming`` is for wherever copies land. Exact for what ``commit`` changed."""
 
@@ -165,24 +189,6 @@ class Cache(Protocol):
 
     def recount(self) -> None:
         """Count ``room`` anew from the rows; for those that did not come by ``commit``."""
-
-    def expired(self, now: int, limit: int = 1000) -> list[Entry]:
-        """Restored rows past their date, longest first."""
-
-    def pin(self, pin: Pin) -> int:
-        """Pin all rows with the prefix, now and in future. Returns how many there are now."""
-
-    def unpin(self, pin: Pin) -> int:
-        """Take back the pin of this prefix, and those of the single rows below it. Returns how many rows were pinned."""
-
-    def unpin_past(self, now: int) -> int:
-        """Pins whose time is over are no more. Returns how many rows had one."""
-
-    def pins(self) -> list[Pin]:
-        """Those of prefixes, in order."""
-
-    def pinned(self, *, after: ObjectRef | None = None, limit: int = 1000) -> list[Entry]:
-        """Rows that are pinned, in key order, behind ``after``."""
 
     def remember(self, name: str, value: int) -> None:
         """Keep a number for all processes."""
@@ -205,7 +211,26 @@ class Bulk(Protocol):
         """
 
 
-class Truth(Catalog, Intents, Registry, Recalls, Ledger, Events, Cache, Bulk, Protocol):
+class Pins(Protocol):
+    """What must stay. Each change of a pin moves the revisions of its rows."""
+
+    def pin(self, pin: Pin) -> int:
+        """Pin all rows with the prefix, now and in future. Returns how many there are now."""
+
+    def unpin(self, pin: Pin) -> int:
+        """Take back the pin of this prefix, and those of the single rows below it. Returns how many rows were pinned."""
+
+    def unpin_past(self, now: int) -> int:
+        """Pins whose time is over are no more. Returns how many rows had one."""
+
+    def pins(self) -> list[Pin]:
+        """Those of prefixes, in order."""
+
+    def pinned(self, *, after: ObjectRef | None = None, limit: int = 1000) -> list[Entry]:
+        """Rows that are pinned, in key order, behind ``after``."""
+
+
+class Truth(Catalog, Intents, Registry, Recalls, Ledger, Events, Cache, Space, Pins, Bulk, Protocol):
     """All of the above on one database: what ``[catalog:x]`` connects to."""
 
     def check(self) -> list[str]:
