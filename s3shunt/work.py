@@ -5,6 +5,7 @@ worker that dies between any two of them leaves work to be repeated, never a lie
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import md5, sha256
 from typing import Any, ClassVar, Protocol
@@ -68,8 +69,11 @@ def outage(options: JobOptions, job: Job, now: int, reason: str, share: float) -
 class Crew(Protocol):
     """Who runs a task's jobs, as the task sees it."""
 
-    def gather(self, task: "Task", names: Sequence[str]) -> list[Job]:
-        """Further jobs of this kind by their names, those that are due and free: held and kept alive until each is settled."""
+    def gather(self, task: "Task", names: Sequence[str]) -> AbstractContextManager[list[Job]]:
+        """Further jobs of this kind by their names, those that are due and free: held and kept alive until each is settled.
+
+        What is not settled at the end is let go of, and comes back when its lease has run out.
+        """
 
     def settle(self, task: "Task", job: Job, outcome: Outcome) -> None:
         """What came of a job that was gathered."""

@@ -118,13 +118,19 @@ class Runner:
             with self._lock:
                 self._held.pop(job.id, None)
 
-    def gather(self, task: Task, names: Sequence[str]) -> list[Job]:
+    @contextmanager
+    def gather(self, task: Task, names: Sequence[str]) -> Iterator[list[Job]]:
         """What a job takes along: its own kind, due and free, kept alive with the others."""
         now = self.house.clock.now()
         jobs = self.truth.claim_named(task.kind, names, now, now + task.options.lease, self.owner) if names else []
         with self._lock:
             self._held.update({job.id: (job, task) for job in jobs})
-        return jobs
+        try:
+            yield jobs
+        finally:
+            with self._lock:
+                for job in jobs:
+                    self._held.pop(job.id, None)
 
     def settle(self, task: Task, job: Job, outcome: Outcome) -> None:
         with self._lock:

@@ -3,6 +3,9 @@
 import threading
 from dataclasses import replace
 
+import pytest
+
+from s3shunt.jobs.recall import wave as wave_module
 from s3shunt.jobs.recall.wave import MOST, turn
 from s3shunt.model import Job, RecallState, State, Step
 from s3shunt.protocol.errors import ServiceUnavailable
@@ -155,34 +158,76 @@ def test_of_leaders_at_the_same_moment_few_speak_and_all_are_answered(works):
     back(works.work(), keys)
 
 
-def test_a_worker_killed_at_any_step_of_a_call_for_many_has_asked_once_for_each(tmp_path):
+def test_18_a_worker_killed_at_any_step_of_a_call_for_many_has_asked_once_for_each(tmp_path):
+    """Before the next step is after the last one."""
+    keys = KEYS[:3]
+
     def story(tmp):
         works = Mortal(tmp)
-        for key in KEYS:
-            works.put(key, FILM + key.encode())
-        works.work()
         archive = batching(works, works.fuse.around)
-        for key in KEYS:
+        for key in keys:
+            works.put(key, FILM + key.encode())
+        works.work(rounds=4)
+        for key in keys:
             works.restore(key)
         works.fuse.mend()
         return works, archive
 
     works, archive = story(tmp_path / "count")
-    works.work()
+    works.work(rounds=3)
+    assert {works.row(key).state for key in keys} == {State.RESTORED}
     steps = len(works.fuse.calls)
     assert steps > 40
     for number in range(steps):
-        for after in (False, True):
-            works, archive = story(tmp_path / f"{number} {after}")
-            works.fuse.blow(number, after=after)
-            works.work(rounds=20)
-            assert works.deaths == 1
-            works.fuse.mend()
-            back(works)
-            asked = {key: len(requests) for (key, _), requests in archive.requests.items()}
-            assert asked == dict.fromkeys(KEYS, 1), (number, after, asked)
-            assert len(archive.requests) == len(KEYS), f"killed at step {number}: asked for anew"
-            assert sorted(works.landed()) == sorted(works.row(key).place.name for key in KEYS)
+        works, archive = story(tmp_path / f"{number}")
+        works.fuse.blow(number)
+        works.work(rounds=20)
+        assert works.deaths == 1
+        works.fuse.mend()
+        back(works, keys)
+        asked = {key: len(requests) for (key, _), requests in archive.requests.items()}
+        assert asked == dict.fromkeys(keys, 1), f"killed at step {number}: {asked}"
+        assert len(archive.requests) == len(keys), f"killed at step {number}: asked for anew"
+        assert sorted(works.landed()) == sorted(works.row(key).place.name for key in keys)
+
+
+@pytest.mark.parametrize("when", ["recall", "find", "commit"])
+def test_when_the_catalog_goes_away_in_between_what_was_taken_along_comes_back(works, when):
+    """Let go of, it is not kept alive for ever by a worker that has forgotten it."""
+    archive = asked_for(works)
+    task, recalls = works.runner.tasks["recall"], works.catalog.recalls()
+    catalog, method = works.catalog, getattr(works.catalog, when)
+    job = next(job for job in catalog.claim(["recall"], works.clock.now(), works.clock.now() + 60_000, "me"))
+
+    def away(*_, **__):
+        raise ServiceUnavailable("away")
+
+    with pytest.raises(ServiceUnavailable):
+        setattr(catalog, when, away)
+        task._wave.ask(archive, next(recall for recall in recalls if recall.id == job.dedupe))
+        if when == "commit":
+            raise ServiceUnavailable
+    setattr(catalog, when, method)
+    assert works.runner._held == {}
+    works.clock.later(120_000)
+    back(works.work())
+    assert {len(requests) for requests in archive.requests.values()} == {1}
+
+
+def test_who_joined_one_that_did_not_come_back_asks_again(works):
+    archive = asked_for(works, ["a", "b"])
+    wave = works.runner.tasks["recall"]._wave
+    recalls = works.catalog.recalls()
+    joined = wave_module.Ticket(recalls[1])
+    wave._waiting.append(joined)
+    archive.hold = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        wave.ask(archive, recalls[0])
+    with pytest.raises(ServiceUnavailable, match="did not come back"):
+        wave_module._answered(joined)
+    archive.hold = None
+    works.clock.later(120_000)
+    back(works.work(), ["a", "b"])
 
 
 def test_all_workers_look_at_the_same_moments():
@@ -195,9 +240,9 @@ def test_a_job_that_was_taken_along_and_cannot_be_asked_for_finds_its_own_way(wo
     archive = asked_for(works, ["a", "b"])
     works.catalog.enqueue(Job(kind="recall", dedupe="nobody", payload={"recall": "nobody"}))
     task = works.runner.tasks["recall"]
-    jobs = works.runner.gather(task, ["nobody"])
-    assert [task._wave._queued(job) for job in jobs] == [None]
-    assert works.runner._held == {}
+    with works.runner.gather(task, ["nobody"]) as jobs:
+        assert [task._wave._queued(job) for job in jobs] == [None]
+        assert works.runner._held == {}
     works.runner.run_due()
     assert archive.calls == [["a", "b"]]
     assert [job for job in works.catalog.jobs(kind="recall") if job.dedupe == "nobody"] == []

@@ -8,7 +8,8 @@ the archive is looked at under the recall's tag before it is asked again.
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from random import random
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from s3shunt.model import Entry, Job, Recall, State
 from s3shunt.policy import recall as policy_of
 from s3shunt.ports import Archive, Batches
-from s3shunt.protocol.errors import S3Error
+from s3shunt.protocol.errors import S3Error, ServiceUnavailable
 from s3shunt.work import Later, Outcome, Task, outage
 
 MOST = 100
@@ -47,12 +48,14 @@ class Wave:
         ticket = Ticket(recall)
         with self._lock:
             self._waiting.append(ticket)
-        with self._gate:
-            mine = self._taken(ticket)
-            company = self._company(mine) if mine else []
-        if mine:
-            self._lead(archive, mine, company)
-        return ticket.answer.result()
+        with ExitStack() as held:
+            with self._gate:
+                mine = self._taken(ticket)
+                held.callback(_given_up, mine)
+                jobs = held.enter_context(self._task.crew.gather(self._task, self._names(mine))) if mine else []
+            if mine:
+                self._lead(archive, mine, [kept for job in jobs if (kept := self._queued(job))])
+        return _answered(ticket)
 
     def _taken(self, ticket: Ticket) -> list[Ticket]:
         """All that wait for the same archive; none when this one is already spoken for."""
@@ -63,13 +66,11 @@ class Wave:
             self._waiting = [one for one in self._waiting if one not in mine]
         return mine
 
-    def _company(self, mine: list[Ticket]) -> list[tuple[Job, Recall]]:
-        """Recalls whose own jobs are due and free: ours now, until they are settled."""
-        task, ours = self._task, {ticket.recall.id for ticket in mine}
-        now = task.clock.now()
-        unasked = task.truth.recalls(archive=mine[0].recall.archive, unasked=True, limit=LOOKED_AT)
-        names = [recall.id for recall in unasked if recall.due <= now and recall.id not in ours]
-        return [kept for job in task.crew.gather(task, names[: max(0, MOST - len(mine))]) if (kept := self._queued(job))]
+    def _names(self, mine: list[Ticket]) -> list[str]:
+        """Recalls that are due and that nobody has asked for; whose jobs are free is seen when they are taken."""
+        ours, now = {ticket.recall.id for ticket in mine}, self._task.clock.now()
+        unasked = self._task.truth.recalls(archive=mine[0].recall.archive, unasked=True, limit=LOOKED_AT)
+        return [recall.id for recall in unasked if recall.due <= now and recall.id not in ours][: max(0, MOST - len(mine))]
 
     def _queued(self, job: Job) -> tuple[Job, Recall] | None:
         """As it is now that nobody else has its job; what is not to be asked for finds its own way."""
@@ -84,13 +85,6 @@ class Wave:
         return None
 
     def _lead(self, archive: Any, mine: list[Ticket], company: list[tuple[Job, Recall]]) -> None:
-        try:
-            self._told(archive, mine, company)
-        finally:
-            for ticket in mine:
-                ticket.answer.cancel()  # nothing, where it has been answered
-
-    def _told(self, archive: Any, mine: list[Ticket], company: list[tuple[Job, Recall]]) -> None:
         many: Batches = archive
         try:
             requests = many.request_many([*(ticket.recall for ticket in mine), *(recall for _, recall in company)])
@@ -111,6 +105,20 @@ class Wave:
         now, reason = self._task.clock.now(), f"{error.code}: {error}"
         for job, _ in company:
             self._task.crew.settle(self._task, job, outage(self._task.options, job, now, reason, random()))
+
+
+def _answered(ticket: Ticket) -> str:
+    """Raises what the leader was told; ServiceUnavailable where he was told nothing."""
+    try:
+        return ticket.answer.result()
+    except CancelledError:
+        raise ServiceUnavailable("Who asked for it, among others, did not come back.") from None
+
+
+def _given_up(mine: list[Ticket]) -> None:
+    """Nothing, where there was an answer."""
+    for ticket in mine:
+        ticket.answer.cancel()
 
 
 def _answer(ticket: Ticket, archive: Archive, request_id: str | None) -> None:
