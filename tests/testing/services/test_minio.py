@@ -1,5 +1,8 @@
 """Without the real one, which the stage starts, and without building it."""
 
+import time
+from pathlib import Path
+
 import pytest
 
 from s3shunt.testing import services
@@ -52,6 +55,17 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(monkeypatch, tmp_path):
     with pytest.raises(RuntimeError, match="no such wheel"):
         minio.fetch()
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_build_that_takes_too_long_is_ended_with_all_it_started(monkeypatch, tmp_path):
+    mark = f"{tmp_path}/mark"
+    monkeypatch.setattr(minio, "kept", lambda: tmp_path / "cache/minio")
+    monkeypatch.setattr(minio.sys, "executable", executable(tmp_path / "python", f"#!/bin/sh\n(sleep 1; touch {mark}) & wait\n"))
+    with pytest.raises(RuntimeError, match="not done in time"):
+        minio.fetch(0.2)
+    assert list((tmp_path / "cache").iterdir()) == []
+    time.sleep(1.2)
+    assert not Path(mark).exists()
 
 
 def test_no_secret_is_on_its_command_line_or_in_its_environment(tmp_path):
