@@ -151,7 +151,7 @@ class Lab:
         return program
 
     def wait(self, program: Program, port: int) -> None:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while time.monotonic() < until and program.process.poll() is None:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
