@@ -129,12 +129,14 @@ def put_all(house, bucket, count, prefix):
     return known
 
 
+@pytest.mark.timeout(300 + 2 * SHORT)
 @pytest.mark.parametrize("part", PARTS)
 def test_what_goes_on_while_a_part_is_away_and_after(house, part):
     away(house, part, SHORT)
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", PARTS)
 def test_ten_minutes_without_a_part(house, part):
     away(house, part, float(os.environ.get("S3SHUNT_OUTAGE", "600")))

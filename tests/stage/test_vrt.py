@@ -247,6 +247,7 @@ REFUSALS = {403, 502, 503, 504}
 RIGHT = {"whole", "refused", "broken off"}
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["seaweedfs", pytest.param("minio", marks=pytest.mark.long)])
 def test_fifty_restores_survive_the_death_of_each_process_in_turn(kind):
     with opened(kind) as house:
