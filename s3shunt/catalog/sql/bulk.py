@@ -17,6 +17,8 @@ KEY = ("account", "bucket", "key")
 ID = ("account", "external_id")
 REVISION_BITS = 48
 TRIES = 5
+ROOMY = ("cache_size = -131072", "wal_autocheckpoint = 16384")
+"""For the connection that brings in many rows: of a large file SQLite else reads and writes each page of its indexes again and again."""
 
 
 class Bulk:
@@ -44,6 +46,9 @@ class Bulk:
 
     def _adopt(self, entries: Sequence[Entry]) -> list[Entry]:
         with self._database.write() as connection:
+            if self._database.sqlite:
+                for pragma in ROOMY:
+                    connection.exec_driver_sql(f"PRAGMA {pragma}")
             fresh = _fresh(connection, entries)
             if not fresh:
                 return []
