@@ -144,6 +144,10 @@ class Ledger(Protocol):
 
     def revive(self, id: int, due: int) -> bool: ...  # noqa: A002
 
+
+class Backlog(Protocol):
+    """The ledger in numbers."""
+
     def backlog(self) -> dict[tuple[str, str], tuple[int, int]]:
         """How many jobs there are by kind and state, and when the first of them is due."""
 
@@ -230,7 +234,7 @@ class Pins(Protocol):
         """Rows that are pinned, in key order, behind ``after``."""
 
 
-class Truth(Catalog, Intents, Registry, Recalls, Ledger, Events, Cache, Space, Pins, Bulk, Protocol):
+class Truth(Catalog, Intents, Registry, Recalls, Ledger, Backlog, Events, Cache, Space, Pins, Bulk, Protocol):
     """All of the above on one database: what ``[catalog:x]`` connects to."""
 
     def check(self) -> list[str]:
