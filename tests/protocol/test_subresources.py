@@ -91,7 +91,9 @@ NOBODY = (
 @pytest.mark.parametrize(
     ("acl", "private"),
     [
-        (NOBODY.format(""), True), (NOBODY.format(EVERYBODY), False), (NOBODY.format("").replace("<Type>CanonicalUser", "<Type>Group"), False),
+        (NOBODY.format(""), True),
+        (NOBODY.format(EVERYBODY), False),
+        (NOBODY.format("").replace("<Type>CanonicalUser", "<Type>Group"), False),
         ("", True), ("private", True), ("public-read", False),
         (OWN.format(""), True),
         (OWN.format(EVERYBODY), False), (OWN.format("").replace("<ID>worker", "<ID>guest", 1), False),

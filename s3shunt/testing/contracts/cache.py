@@ -127,7 +127,7 @@ class CacheContract:
 
     def test_copies_past_their_date_are_found_longest_first(self, catalog):
         past = {"state": State.RESTORED, "place": Place("landing", "r")}
-        self.put(catalog, a_film("b", restored_until=5, **past), a_film("a", restored_until=6, **past), a_film("c", restored_until=7, **past))
+        self.put(catalog, *[a_film(key, restored_until=until, **past) for key, until in (("b", 5), ("a", 6), ("c", 7))])
         assert [row.ref.key for row in catalog.expired(6)] == ["b", "a"]
         assert [row.ref.key for row in catalog.expired(9, limit=1)] == ["b"]
 

@@ -1,4 +1,7 @@
-"""The stores of the stage: a whole Swift in one process, SeaweedFS, MinIO, and radosgw where it is installed. Each serves any number of sites."""
+"""The stores of the stage: a whole Swift in one process, SeaweedFS, MinIO, and radosgw where it is installed.
+
+Each serves any number of sites.
+"""
 
 import json
 import secrets
