@@ -96,6 +96,10 @@ DOORS = [
 ]  # fmt: skip
 
 
+class Failed(SystemExit):
+    """A comparison that came to nothing, and why."""
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
@@ -157,7 +161,7 @@ class Lab:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return
             time.sleep(0.005)
-        raise SystemExit(f"{program.name} did not come up: {(self.home / f'{program.name}.out').read_text()[-2000:]}")
+        raise Failed(f"{program.name} did not come up: {(self.home / f'{program.name}.out').read_text()[-2000:]}")
 
     def tool(self, name: str) -> str:
         """A small program of ours, compiled when first wanted."""

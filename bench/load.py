@@ -43,12 +43,13 @@ def stamp() -> str:
     return sigv4.timestamp(clock.wall.now())
 
 
-def signed(method: str, path: str, host: str, payload: str = sigv4.EMPTY_SHA256, **more: str) -> list[str]:
+def signed(
+    method: str, path: str, host: str, payload: str = sigv4.EMPTY_SHA256, keys: tuple[str, str] = (lab.ACCESS, lab.SECRET), **more: str
+) -> list[str]:
     """The header lines of a request signed as SDKs sign it."""
     fields = {"host": host, "x-amz-date": stamp(), "x-amz-content-sha256": payload, **{n.replace("_", "-"): v for n, v in more.items()}}
-    value = sigv4.authorization(
-        method, path, (), fields, payload, access_key=lab.ACCESS, secret_key=lab.SECRET, timestamp=fields["x-amz-date"]
-    )
+    access, secret = keys
+    value = sigv4.authorization(method, path, (), fields, payload, access_key=access, secret_key=secret, timestamp=fields["x-amz-date"])
     return [f"{name}: {text}" for name, text in {**fields, "user-agent": AGENT, "authorization": value}.items()]
 
 
@@ -68,7 +69,7 @@ def wrk(
     where: lab.Lab, program: lab.Program, port: int, requests: Path, *, clients: int = 32, seconds: int = 2, least: int = lab.SMALL
 ) -> Figures:
     script = str(lab.HERE / "requests.lua")
-    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", script, f"http://127.0.0.1:{port}", "--", str(requests)]
+    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "20s", "-s", script, f"http://127.0.0.1:{port}", "--", str(requests)]
     before = program.cpu
     said = subprocess.run(["taskset", "-c", lab.REST, *command], capture_output=True, text=True, check=True, cwd=where.home).stdout
     cpu = program.cpu - before
@@ -79,7 +80,7 @@ def wrk(
     if failed:
         print(*refused(where), f"{program.name}: {failed} of {count} failed", sep="\n", file=sys.stderr)
     if size < count * least * 0.99:
-        raise SystemExit(f"{program.name}: {size} bytes are too few for {count} answers")
+        raise lab.Failed(f"{program.name}: {size} bytes are too few for {count} answers")
     return Figures(count / micro * 1e6, cpu / count * 1e6, failed, p99 / 1000)
 
 
@@ -117,17 +118,29 @@ def fetched(port: int, target: str, lines: list[str]) -> tuple[int, bytes]:
 
 def verify(where: lab.Lab, port: int, requests: Path) -> None:
     """Every hundredth request of a file brings exactly its file; with one bit of its signature flipped it brings 403."""
+    if (status := flipped(port, same(where, port, requests))) != 403:
+        raise lab.Failed(f"a flipped bit was let through: {status}")
+
+
+def same(where: lab.Lab, port: int, requests: Path) -> str:
+    """The last of every hundredth requests of a file, each of which brought exactly its file."""
     for line in requests.read_text().splitlines()[::100]:
         target, *lines = line.split("\t")
         status, body = fetched(port, target, lines)
         wanted = (where.home / "www" / target.partition("?")[0].lstrip("/")).read_bytes()
-        assert (status, sha256(body).digest()) == (200, sha256(wanted).digest()), (status, body[:200])
-    assert "ignature=" in line, "the last one is not signed"
+        if (status, sha256(body).digest()) != (200, sha256(wanted).digest()):
+            raise lab.Failed(f"{target} brought {status} and {len(body)} bytes: {body[:200]!r}")
+    return line
+
+
+def flipped(port: int, line: str) -> int:
+    """What a request brings with one bit of its signature flipped."""
+    assert "ignature=" in line, "it is not signed"
     wrong = line[:-1] + chr(ord(line[-1]) ^ 1)
     if "X-Amz-Signature=" in line:
         wrong = re.sub(r"(X-Amz-Signature=\w+)(\w)", lambda m: m[1] + chr(ord(m[2]) ^ 1), line)
     target, *lines = wrong.split("\t")
-    assert fetched(port, target, lines)[0] == 403, "a flipped bit was let through"
+    return fetched(port, target, lines)[0]
 
 
 def interleaved(targets: list[Target], rounds: int) -> dict[str, list[Figures]]:
@@ -137,7 +150,7 @@ def interleaved(targets: list[Target], rounds: int) -> dict[str, list[Figures]]:
         for target in targets if number % 2 else reversed(targets):
             figures = target.run()
             if figures.failed:
-                raise SystemExit(f"{target.name}: {figures.failed} requests failed")
+                raise lab.Failed(f"{target.name}: {figures.failed} requests failed")
             if number:
                 found[target.name].append(figures)
     return found
