@@ -1,14 +1,18 @@
 """What MediaHaven says, and what it means to us: tables without a server."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from s3shunt.archives.mediahaven import exports, query, records
+from s3shunt.archives.mediahaven.delivery import InStore
 from s3shunt.archives.mediahaven.exports import Asked, Graces
 from s3shunt.archives.mediahaven.polling import Polling
 from s3shunt.model import ObjectRef, Recall
 from s3shunt.ports import Progress
+from s3shunt.protocol.errors import NoSuchBucket
 from s3shunt.testing.clock import HandClock
 from s3shunt.testing.mediahaven.shelves import parsed, value_of
 
@@ -179,3 +183,11 @@ def test_results_are_read_from_any_envelope(payload, total):
     found, told = records.results(payload)
     assert told == total
     assert [one.id for one in found] == ["m1f1"] * min(1, total)
+
+
+def test_nothing_is_left_to_drop_in_a_bucket_that_was_never_made():
+    class Store:
+        def delete(self, ref):
+            raise NoSuchBucket(BucketName=ref.bucket)
+
+    InStore(SimpleNamespace(store=lambda name: Store()), "main", "exports/in").drop("a.mxf")

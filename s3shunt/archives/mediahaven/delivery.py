@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import md5
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from s3shunt.archives.mediahaven.book import disk
 from s3shunt.model import ObjectRef
-from s3shunt.protocol.errors import BadDigest, NoSuchKey, ServiceUnavailable
+from s3shunt.protocol.errors import BadDigest, NoSuchBucket, NoSuchKey, ServiceUnavailable
 from s3shunt.protocol.lengths import exactly
 
 CHUNK = 1 << 20
@@ -44,7 +45,8 @@ class InStore:
         return chunks
 
     def drop(self, name: str) -> None:
-        self._house.store(self._store).delete(self._ref(name))
+        with suppress(NoSuchBucket):  # nothing was ever exported
+            self._house.store(self._store).delete(self._ref(name))
 
 
 class InDirectory:
