@@ -167,6 +167,8 @@ def _can_be_searched(house, key):
     told = house.command("catalog", "find", "--external-id", pid, "-c", str(house.ini()), "--json").splitlines()
     assert len(told) == 1
     assert key in told[0]
+    until("redis-cli shows where it is", lambda: house.shown("films", key).get("state") == "archived")
+    assert house.shown("films", key)["external_id"] == pid
 
 
 def _is_busy(tool, key):

@@ -26,6 +26,7 @@ from s3shunt import connect
 from s3shunt.config import Ini
 from s3shunt.jobs.audit import Finding, audit
 from s3shunt.model import Entry, ObjectRef, State
+from s3shunt.policy import view
 from s3shunt.testing.services import free_port, private
 from s3shunt.testing.stage import ini, kept, logs, machines
 from s3shunt.testing.stage.machines import REDIS_PASSWORD, Placed
@@ -144,6 +145,14 @@ class House:
 
     def row(self, bucket: str, key: str) -> Entry | None:
         return self.inside.truth().find(ObjectRef(bucket, key))
+
+    def shown(self, bucket: str, key: str) -> dict[str, str]:
+        """What somebody sees who looks with redis-cli."""
+        import redis
+
+        with redis.Redis.from_url(self.parts["redis"].endpoint, password=REDIS_PASSWORD, decode_responses=True) as link:
+            found: dict[str, str] = link.hgetall(view.label(ObjectRef(bucket, key)))
+        return found
 
     def reach(self, state: State | Collection[State], bucket: str, *keys: str, seconds: float = 60) -> None:
         """Return when all of the keys are in ``state``, or one of several. Raises NotInTime with the states they are in."""
