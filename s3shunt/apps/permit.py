@@ -91,7 +91,7 @@ class Permit:
 
     def _payload(self, request: Request) -> str | None:
         """What was signed of the body, where nobody here has to look at it."""
-        signed = request.fields.get("x-amz-content-sha256") or (sigv4.UNSIGNED if presigned.present(request.query) else "")
+        signed = presigned.payload(request.query, request.fields)
         hashed = "sha256" in self.verifies and HASH.fullmatch(signed) is not None
         trailing = "trailers" in self.verifies and signed == TRAILERS
         return signed if hashed or trailing or signed == sigv4.UNSIGNED else None

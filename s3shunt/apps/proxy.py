@@ -201,7 +201,8 @@ class Elsewhere:
         nobody = self.options.redirect_anonymous and decision.identity.anonymous and "host" in request.fields
         now, known = self.house.clock.now(), _known(request)
         read = (by_link or nobody) and policy.lasting(asked, known, now)
-        upload = self.options.redirect_uploads and by_link and policy.direct(asked, known, request.fields.by_name())
+        open_body = by_link and presigned.payload(request.query, request.fields) == sigv4.UNSIGNED
+        upload = self.options.redirect_uploads and open_body and policy.direct(asked, known, request.fields.by_name())
         if not (read or upload):
             return None
         location = policy.link(

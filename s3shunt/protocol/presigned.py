@@ -51,6 +51,12 @@ def further(pairs: Pairs) -> list[str]:
     return [name for name, _ in pairs if name.lower() not in _OWN]
 
 
+def payload(pairs: Pairs, headers: Mapping[str, str]) -> str:
+    """What a credential says of the body, wherever it says so; '' where there is none. It is taken as it was verified."""
+    said = dict(pairs).get("X-Amz-Content-Sha256") or headers.get("x-amz-content-sha256")
+    return said or (UNSIGNED if present(pairs) else "")
+
+
 def claimed(pairs: Pairs, headers: Mapping[str, str]) -> Credential | None:
     """The one credential of a request, from header or query; None when it claims nothing.
 

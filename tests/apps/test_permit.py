@@ -112,6 +112,13 @@ def test_a_presigned_link_says_nothing_of_the_body(site):
     assert (answer.status, answer.headers["x-s3shunt-target"]) == (204, "/films/a")
 
 
+def test_a_link_that_says_which_body_it_is_for_holds_for_no_other(tmp_path):
+    link = f"/films/a?X-Amz-Signature=x&X-Amz-Date=x&X-Amz-Content-Sha256={HASH}"
+    assert Site(tmp_path)(target=link).status == 401
+    answer = Site(tmp_path, verifies="sha256")(target=link)
+    assert (answer.status, answer.headers["x-s3shunt-x-amz-content-sha256"]) == (204, HASH)
+
+
 def test_the_sha256_of_a_body_goes_to_a_store_that_checks_it(tmp_path):
     answer = Site(tmp_path, verifies="sha256")(x_amz_content_sha256=HASH)
     assert (answer.status, answer.headers["x-s3shunt-x-amz-content-sha256"]) == (204, HASH)

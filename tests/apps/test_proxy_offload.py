@@ -23,6 +23,7 @@ EDITOR = Identity(access_key="AK", account="desk", grants=None)
 PEER = "10.0.0.9"
 ACCEL = {"offload": "accel", "accel_peers": f"{PEER}, unix"}
 REDIRECT = {"offload": "redirect", "public": "https://store.example/"}
+HASH = "a" * 64
 LINK = "X-Amz-Signature=x&X-Amz-Date=x&X-Amz-Expires=5"
 
 
@@ -175,6 +176,11 @@ def test_an_upload_by_link_goes_to_the_store_only_where_it_is_allowed(make, allo
 @pytest.mark.parametrize("fields", [{"x_amz_meta_a": ""}, {"x_odd": "1"}, {"x_amz_checksum_crc32": "AAAAAA=="}], ids=str)
 def test_an_upload_with_what_the_store_would_not_get_so_goes_through_us(make, fields):
     assert make(**REDIRECT, redirect_uploads="yes")("PUT", f"/films/a?{LINK}", b"bytes", **fields).status == 200
+
+
+@pytest.mark.parametrize(("query", "fields"), [(f"&X-Amz-Content-Sha256={HASH}", {}), ("", {"x_amz_content_sha256": HASH})], ids=str)
+def test_an_upload_by_a_link_that_says_which_body_it_is_for_goes_through_us(make, query, fields):
+    assert make(**REDIRECT, redirect_uploads="yes")("PUT", f"/films/a?{LINK}{query}", b"bytes", **fields).status == 200
 
 
 @pytest.mark.parametrize(("options", "said"), [({"offload": "accel"}, "accel_peers"), ({"offload": "redirect"}, "public")])
