@@ -36,7 +36,6 @@ It ends a pipeline of its own, on a listener of its own, behind ``errors``; ever
 """
 
 import base64
-import binascii
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -135,7 +134,7 @@ def told(field: Callable[[str], str | None], options: Options) -> str | None:
         return value.strip()
     try:
         user, colon, password = base64.b64decode(value.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # binascii.Error and UnicodeDecodeError are such; so is what comes of letters that are not ASCII
         return None
     return password if colon and compare_digest(digest(user), digest(options.user)) else None
 

@@ -111,6 +111,7 @@ def test_who_says_the_secret_is_let_in(door):
     [
         ({"secret": None}, 401), ({"secret": ""}, 401), ({"secret": SECRET + "x"}, 401), ({"secret": SECRET[:-1]}, 401),
         ({"user": "root"}, 401), ({"HTTP_AUTHORIZATION": "Basic !!!"}, 401), ({"HTTP_AUTHORIZATION": "Basic"}, 401),
+        ({"HTTP_AUTHORIZATION": "Basic \xe9"}, 401),
         ({"HTTP_AUTHORIZATION": f"Bearer {SECRET}"}, 401), ({"HTTP_AUTHORIZATION": "Basic " + base64.b64encode(b"\xff:x").decode()}, 401),
         ({"HTTP_AUTHORIZATION": "Basic " + base64.b64encode(SECRET.encode()).decode()}, 401), ({"method": "GET"}, 405),
     ],
