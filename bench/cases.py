@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from hashlib import file_digest, sha256
 from pathlib import Path
 
+import beside
 import crowds
 import filters
 import lab
@@ -181,6 +182,8 @@ def _answered(port: int, begun: float) -> float:
 
 CASES: dict[str, tuple[Iterable[str], Callable[[lab.Lab, int], Rows]]] = {
     "P1": (("P1", "P2"), small_reads),
+    "P3": (("P3",), beside.gateway),
+    "P4": (("P4",), beside.serving),
     "P5": (("P5",), doors),
     "P6": (("P6",), large_reads),
     "P7": (("P7", "P8"), uploads),

@@ -69,7 +69,8 @@ def wrk(
     where: lab.Lab, program: lab.Program, port: int, requests: Path, *, clients: int = 32, seconds: int = 2, least: int = lab.SMALL
 ) -> Figures:
     script = str(lab.HERE / "requests.lua")
-    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "20s", "-s", script, f"http://127.0.0.1:{port}", "--", str(requests)]
+    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "20s"]
+    command += ["-s", script, f"http://127.0.0.1:{port}", "--", str(requests)]
     before = program.cpu
     said = subprocess.run(["taskset", "-c", lab.REST, *command], capture_output=True, text=True, check=True, cwd=where.home).stdout
     cpu = program.cpu - before
