@@ -65,7 +65,7 @@ SPEND = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local wanted, each, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local spent = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
+local spent = math.min(math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now), now + each * burst)
 local room = math.floor((now - spent) / each + burst + 1e-6)
 if room < 1 then return {0, math.max(1, math.ceil(spent - now - each * (burst - 1)))} end
 local granted = math.min(wanted, room)

@@ -97,25 +97,28 @@ class Buckets:
 
     def take(self, subject: str) -> None:
         """One token. Raises SlowDown."""
-        now = self.clock.now()
+        now = int(self.clock.monotonic() * 1000)
         with self._lock:
             account = self.accounts.of(subject)
-            if account.asking or (account.hand > 0 and now < account.until):
+            credit = account.asking and not self.closed
+            if (account.hand > 0 and now < account.until) or (credit and account.hand > -self.limit.burst):
                 account.hand -= 1
                 return
-            wait = account.refused - now
-            account.asking = wait <= 0 and self._meter is not None
+            wait = max(account.refused - now, int(credit))
+            account.asking = account.asking or (wait <= 0 and self._meter is not None)
         if wait <= 0:
             wait = self._together(account, subject, now) if self._meter is not None else self._alone(account, now)
         if wait > 0:
             raise SlowDown(retry_after=math.ceil(wait / 1000))
 
     def _together(self, account: Account, subject: str, now: int) -> int:
-        """One asks for several; who comes meanwhile goes on credit."""
+        """One asks for several; who comes meanwhile goes on credit, which is paid back first, and has an end."""
         assert self._meter is not None
-        account.hand = 0
+        with self._lock:
+            account.hand = min(account.hand, 0)
+            wanted = self._share - account.hand
         try:
-            granted, wait = self._meter.spend(f"{self.name} {subject}", self._share, self.limit.each, self.limit.burst)
+            granted, wait = self._meter.spend(f"{self.name} {subject}", wanted, self.limit.each, self.limit.burst)
         except ServiceUnavailable:
             return 1000 if self.closed else self._alone(account, now)
         finally:
@@ -129,7 +132,12 @@ class Buckets:
 
     def _alone(self, account: Account, now: int) -> int:
         with self._lock:
-            account.spent, _, wait = take(account.spent, now, 1, self.limit)
+            account.hand = min(account.hand, 0)
+            account.spent, granted, wait = take(account.spent, now, 1 - account.hand, self.limit)
+            if granted:
+                account.hand += granted - 1
+            else:
+                account.refused = now + wait
         return wait
 
 

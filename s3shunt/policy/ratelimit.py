@@ -19,7 +19,7 @@ class Limit:
 
 def take(spent: float, now: int, wanted: int, limit: Limit) -> tuple[float, int, int]:
     """Take up to ``wanted`` tokens: the new ``spent``, how many there were, and, if none, milliseconds until there is one."""
-    spent = max(spent, now)
+    spent = min(max(spent, now), now + limit.each * limit.burst)  # more than all was never taken: the clock went back
     room = math.floor((now - spent) / limit.each + limit.burst + 1e-6)
     if room < 1:
         return spent, 0, max(1, math.ceil(spent - now - limit.each * (limit.burst - 1)))
@@ -36,7 +36,7 @@ def share(limit: Limit) -> int:
 class Account:
     """What one process knows of somebody: tokens in hand (until when), a refusal (until when), and its own count.
 
-    While one ``asking`` fetches more, the others go on credit: ``hand`` is below zero then.
+    While one ``asking`` fetches more, the others go on credit, down to a whole burst: ``hand`` is below zero until that is paid.
     """
 
     asking: bool = False

@@ -224,6 +224,16 @@ def test_a_bucket_is_shared_by_all_who_take_from_it(connect):
     assert other.spend("peer b", 1, 60_000.0, 10) == (1, 0)
 
 
+def test_a_bucket_that_somebody_wrote_into_is_empty_and_no_worse(connect):
+    index = connect()
+    index.spend("peer a", 1, 100.0, 10)
+    with index._link() as link:
+        link.send_command("SET", next(name for name in records_named(index, "spent:")), "9e15")
+        link.read_response()
+    granted, wait = index.spend("peer a", 1, 100.0, 10)
+    assert (granted, 0 < wait <= 100) == (0, True)
+
+
 def test_a_bucket_that_is_full_again_leaves_nothing_behind(connect):
     index = connect()
     index.spend("quick", 1, 0.5, 10)

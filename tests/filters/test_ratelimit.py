@@ -190,6 +190,61 @@ def test_of_many_at_once_one_asks_and_the_others_go_on_credit(make):
     assert len(meter.asked) == 3  # a share of one token was long spent: the credit is paid back first
 
 
+class Crowded(Meter):
+    """As often as it is asked, so many more come at that moment."""
+
+    def __init__(self, more):
+        super().__init__()
+        self.more, self.passed = more, 0
+
+    def spend(self, *asked):
+        self.passed += self.more()
+        return super().spend(*asked)
+
+
+def test_credit_has_an_end_and_is_paid_back_before_anything_else(make):
+    meter = Crowded(lambda: site.count(50))
+    site = make(rate="1/s", burst="10", meter=meter)
+    own = 0
+    for second in range(10):
+        meter.left[f"peer {NOBODY}"] = 10 if second == 0 else 1
+        own += site.count(5)
+        site.clock.later(1000)
+    assert 10 <= meter.passed + own <= 2 * 10 + 10
+
+
+def test_credit_given_in_vain_counts_too(make):
+    meter = Crowded(lambda: site.count(50))
+    site = make(rate="1/s", burst="10", meter=meter)
+    meter.away = True
+    own = site.count(50)
+    assert meter.passed + own <= 2 * 10 + 1
+
+
+def test_a_restore_that_must_be_counted_goes_on_nobodys_credit(make):
+    restoring = {"identity": Identity(access_key="AK"), "method": "POST", "target": "/films/a?restore"}
+    depth = []
+
+    def more():
+        depth.append(1)
+        return site.count(**restoring) if len(depth) < 5 else 0
+
+    meter = Crowded(more)
+    site = make(Ratelimit, rate="1000/s", restores="60/h", restores_burst="3", meter=meter)
+    site.door.buckets.take = lambda subject: None
+    meter.away = True
+    assert site.count(**restoring) == 0
+    assert meter.passed == 0
+
+
+def test_a_clock_that_is_set_back_refuses_nobody(make):
+    site = make(rate="10/s", burst="20")
+    assert site.count() == 20
+    site.clock.later(2000)
+    site.clock.now = lambda: 0
+    assert site.count() == 20
+
+
 def test_who_fails_to_ask_leaves_the_others_free_to(make):
     meter = Meter()
     site = make(rate="10/s", burst="100", meter=meter)

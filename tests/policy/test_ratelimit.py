@@ -19,9 +19,9 @@ def test_a_bucket_that_rested_is_full_and_never_more_than_full():
     assert take(0.0, 1 << 40, 99, TEN)[1] == 10
 
 
-def test_a_clock_that_went_back_only_makes_it_wait():
-    spent, granted, _ = take(5000.0, 1000, 1, TEN)
-    assert (spent, granted) == (5000.0, 0)
+def test_a_clock_that_went_back_makes_it_wait_no_longer_than_an_empty_bucket_does():
+    spent, granted, wait = take(5000.0, 1000, 1, TEN)
+    assert (spent, granted, wait) == (2000.0, 0, 100)
 
 
 @settings(max_examples=200)
