@@ -107,7 +107,7 @@ def _minio(home: Path, logs: Path) -> Placed:
     port = free_port()
     given = services.credentials(home / "store.json", minio.ACCESS_KEY, minio.SECRET_KEY)
     process = _process("store", minio.service(program, home, port), home, logs)
-    return Placed(process, f"http://127.0.0.1:{port}", given, {"evict": "version", "keys": "exact"})
+    return Placed(process, f"http://127.0.0.1:{port}", given, {"evict": "version", "keys": "paths"})
 
 
 def _process(name: str, service: Service, home: Path, logs: Path) -> Process:
