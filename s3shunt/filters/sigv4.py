@@ -25,7 +25,6 @@ Stands behind ``virtual_host`` and before ``grants``.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from s3shunt import config, green, wsgi
@@ -44,6 +43,7 @@ from s3shunt.protocol.errors import (
     ServiceUnavailable,
     SignatureDoesNotMatch,
 )
+from s3shunt.protocol.names import Known
 from s3shunt.protocol.sigv4 import Credential, Sent
 from s3shunt.wsgi import Body, Handler, Request, Response
 
@@ -169,6 +169,8 @@ class KeyRing:
     """Keys remembered for a short while; a source that is down costs only those who were not seen before."""
 
     SIZE = 10_000
+    LONGEST = 256
+    """No access key has more letters; what strangers make up would else take much room."""
 
     def __init__(self, source: Keys, cache: int) -> None:
         self._source = source
@@ -177,6 +179,8 @@ class KeyRing:
 
     def find(self, access_key: str, now: int) -> Key | None:
         """Raises ServiceUnavailable when the source does not answer and the key was never found in it."""
+        if len(access_key) > self.LONGEST:
+            return None
         until, key = self._kept.get(access_key, (-1, None))
         if now < until:
             return key
@@ -265,7 +269,7 @@ class Verified(Body):
 
 def guard(request: Request, headers: Mapping[str, str], payload: str, chain: Callable[[], chunked.Chain] | None, minimum: int) -> None:
     """Put a verified body before the doors behind. An empty one is verified now: it has no byte to hold back."""
-    if request.body_length == 0 and payload in NOTHING and not promises(tuple(headers)):
+    if request.body_length == 0 and payload in NOTHING and not any(map(PROMISES.__getitem__, headers)):
         return
     mode = chunked.mode(payload)
     if mode.signed and chain is None:
@@ -287,10 +291,8 @@ def guard(request: Request, headers: Mapping[str, str], payload: str, chain: Cal
         body.read(1)
 
 
-@lru_cache(maxsize=4096)
-def promises(names: tuple[str, ...]) -> bool:
-    """Whether any header says something of the body that must hold; clients send the same few sets of headers again and again."""
-    return any(name == "x-amz-trailer" or checksums.is_value(name) for name in names)
+PROMISES = Known(lambda header: header == "x-amz-trailer" or checksums.is_value(header))
+"""Whether a header says something of the body that must hold."""
 
 
 def reframe(environ: dict[str, Any], length: int | None) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from s3shunt.model import ObjectRef
 from s3shunt.protocol.errors import BadRequest, InvalidBucketName, InvalidURI, KeyTooLongError
+from s3shunt.protocol.names import remembered
 
 _UNRESERVED = re.compile("[/A-Za-z0-9._~-]*")
 MAX_KEY = 1024
@@ -78,7 +79,7 @@ def _plain(text: str) -> bool:
     return "%" not in text and text.isascii() and "\x00" not in text
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _decoded(text: str) -> str:
     if re.search(r"%(?![0-9A-Fa-f]{2})|%00|\x00", text):
         raise InvalidURI

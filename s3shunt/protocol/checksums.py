@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 from typing import Protocol
 
 from s3shunt.protocol.errors import BadDigest, InvalidDigest, InvalidRequest, XAmzContentSHA256Mismatch
+from s3shunt.protocol.names import remembered
 
 PREFIX = "x-amz-checksum-"
 PAYLOAD = "x-amz-content-sha256"
@@ -95,7 +96,7 @@ _SIZES = {PREFIX + name: size for name, size in (("crc32", 4), ("crc32c", 4), ("
 _SIZES["content-md5"] = 16
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def is_value(header: str) -> bool:
     """Whether a lower-case header carries a checksum of the body, known or not."""
     return header == "content-md5" or (header.startswith(PREFIX) and header not in _NOT_VALUES)

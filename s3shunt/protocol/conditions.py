@@ -7,7 +7,8 @@ condition. Dates are compared in whole seconds, as the wire has them.
 
 from collections.abc import Mapping
 from email.utils import mktime_tz, parsedate_tz
-from functools import lru_cache
+
+from s3shunt.protocol.names import remembered
 
 
 def judge(headers: Mapping[str, str], etag: str, last_modified: int) -> int | None:
@@ -39,10 +40,14 @@ def range_holds(headers: Mapping[str, str], etag: str, last_modified: int) -> bo
     return "*" not in given and _names(given, etag, weak=False)
 
 
-@lru_cache(maxsize=4096)
 def date(value: str | None) -> int | None:
     """Seconds since the epoch of an HTTP date in any of its three forms; None when it is not one."""
-    parts = parsedate_tz(value) if value else None
+    return _seconds(value) if value else None
+
+
+@remembered
+def _seconds(value: str) -> int | None:
+    parts = parsedate_tz(value)
     if parts is None:
         return None
     try:

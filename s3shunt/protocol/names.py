@@ -1,9 +1,13 @@
-"""What is worked out of a name once, and remembered: header names are few, and come with every request."""
+"""What is worked out of a name once, and remembered: what clients send is mostly what they sent before."""
 
 from collections.abc import Callable
+from functools import lru_cache, wraps
 from typing import TypeVar
 
 Found = TypeVar("Found")
+
+LONGEST = 512
+"""Letters of a text that is ``remembered``."""
 
 
 class Known(dict[str, Found]):
@@ -21,3 +25,14 @@ class Known(dict[str, Found]):
         if len(self) < self.MOST and len(name) <= self.LONGEST:
             self[name] = found
         return found
+
+
+def remembered(work_out: Callable[[str], Found]) -> Callable[[str], Found]:
+    """As ``lru_cache``, for whatever strangers may write: what is long is worked out each time, so that nobody can fill the memory."""
+    kept = lru_cache(maxsize=1024)(work_out)
+
+    @wraps(work_out)
+    def known(text: str) -> Found:
+        return kept(text) if len(text) <= LONGEST else work_out(text)
+
+    return known

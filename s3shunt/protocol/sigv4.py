@@ -26,6 +26,7 @@ from s3shunt.protocol.errors import (
     S3Error,
     SignatureDoesNotMatch,
 )
+from s3shunt.protocol.names import remembered
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 EMPTY_SHA256 = sha256(b"").hexdigest()
@@ -178,7 +179,7 @@ def canonical_path(raw: str) -> str:
     return "/".join([quote(unquote_to_bytes(segment), safe="~") for segment in raw.split("/")])
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def _quoted(text: str) -> str:
     return text if _UNRESERVED.fullmatch(text) else quote(text, safe="~")
 
@@ -214,7 +215,7 @@ def from_header(value: str, headers: Mapping[str, str]) -> Credential:
     return Credential(access_key, scope, signed, sign, timestamp, signed_at, payload, None, token)
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def _claims(value: str) -> tuple[str, Scope, tuple[str, ...], str]:
     """Access key, scope, signed names and signature of an Authorization header."""
     algorithm, _, rest = value.partition(" ")
@@ -244,7 +245,7 @@ def scope_of(text: str, malformed: type[S3Error]) -> tuple[str, Scope]:
     return found
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def _scope(text: str) -> tuple[str, Scope] | None:
     parts = text.rsplit("/", 4)
     if len(parts) != 5 or not all(parts) or parts[4] != "aws4_request" or parts[3] != "s3":
@@ -260,7 +261,7 @@ def names_of(text: str, malformed: type[S3Error]) -> tuple[str, ...]:
     return found
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def _names(text: str) -> tuple[str, ...]:
     names = text.split(";")
     if not all(names) or text != text.lower() or len(set(names)) != len(names):
@@ -294,15 +295,11 @@ def _date(headers: Mapping[str, str]) -> tuple[str, int]:
 
 def check_signed(credential: Credential, headers: Mapping[str, str]) -> None:
     """Raises AccessDenied unless ``host`` and every ``x-amz-*`` header present is signed. There are no exceptions."""
-    if unsigned := _unsigned(tuple(headers), credential.signed):
-        raise AccessDenied("There were headers present in the request which were not signed", HeadersNotSigned=unsigned)
-
-
-@lru_cache(maxsize=4096)
-def _unsigned(present: tuple[str, ...], signed: tuple[str, ...]) -> str:
-    """Those that should have been signed; clients send the same few sets of headers again and again."""
-    names = [name for name in present if name.startswith("x-amz-") and name not in signed]
-    return ", ".join(sorted(names) or (["host"] if "host" not in signed else []))
+    signed = credential.signed
+    unsigned = [name for name in headers if name[:6] == "x-amz-" and name not in signed]
+    if unsigned or "host" not in signed:
+        names = sorted(unsigned) if unsigned else ["host"]
+        raise AccessDenied("There were headers present in the request which were not signed", HeadersNotSigned=", ".join(names))
 
 
 def check_region(scope: Scope, accepted: Sequence[str]) -> None:

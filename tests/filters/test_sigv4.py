@@ -608,6 +608,8 @@ def test_strangers_cannot_fill_the_memory():
         ring.find(f"stranger{number}", 0)
     assert len(ring._kept) <= KeyRing.SIZE
     assert "AK" in ring._kept
+    ring.find("x" * 8000, 1)
+    assert not [name for name in ring._kept if len(name) > KeyRing.LONGEST]
 
 
 # The section

@@ -2,7 +2,7 @@
 
 import pytest
 
-from s3shunt.protocol.names import Known
+from s3shunt.protocol.names import LONGEST, Known, remembered
 
 
 def test_a_name_is_worked_out_once():
@@ -25,3 +25,11 @@ def test_what_is_refused_is_refused_each_time():
         with pytest.raises(ValueError, match="invalid"):
             known["x"]
     assert not known
+
+
+def test_what_is_remembered_is_worked_out_once_unless_it_is_long():
+    seen = []
+    length = remembered(lambda text: seen.append(text) or len(text))
+    assert [length("a"), length("a"), length("b" * LONGEST), length("b" * LONGEST)] == [1, 1, LONGEST, LONGEST]
+    assert [length("c" * 600), length("c" * 600)] == [600, 600]
+    assert len(seen) == 4

@@ -1,6 +1,7 @@
 """The signature against the published examples, against botocore and awscrt as oracles, and against every single change."""
 
 import random
+import tracemalloc
 from urllib.parse import quote
 
 import pytest
@@ -388,3 +389,21 @@ def test_what_is_shown_of_a_request_whose_signature_is_wrong_holds_no_secret():
     assert "CANARY" not in shown
     assert "customer-key-md5:shown" in shown
     assert shown.count("...") == 4
+
+
+def test_what_strangers_claim_takes_next_to_no_memory():
+    tracemalloc.start()
+    try:
+        for number in range(1200):
+            names = ";".join([f"n{number}", *(f"{name:x}" for name in range(1500))])
+            claims = f"AWS4-HMAC-SHA256 Credential=A{number}/20130524/r/s3/aws4_request, SignedHeaders={names}, Signature={'a' * 64}"
+            headers = headers_for(sigv4.EMPTY_SHA256, **{f"x-amz-{number}-{'y' * 7000}": ""})
+            credential = sigv4.from_header(claims, headers)
+            with pytest.raises(AccessDenied):
+                sigv4.check_signed(credential, headers)
+            sigv4.canonical_query([(f"{number}" + "!" * 8000, "é" * 1300 + f"{number}")])
+            addressing.decode(f"{number}" + "%20" * 2700)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 4 << 20
