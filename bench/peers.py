@@ -19,7 +19,7 @@ from lab import FRONT, Failed, Lab, Program
 from s3shunt.testing.services import minio, seaweedfs
 
 ACCESS, SECRET = "AKPEERPEERPEER", "peers-own-long-secret"
-PATIENCE = 900.0
+PATIENCE = 1800.0
 S3RVER, MOTO, S3PROXY, VERSITYGW = "3.7.1", "5.2.5", "4.1.0", "v1.8.0"
 NJS = Path("/usr/lib/nginx/modules/ngx_http_js_module.so")
 

@@ -59,7 +59,7 @@ def bar(case: str, row: dict[str, Any]) -> Bar:
 def loads(found: dict[str, Any]) -> str:
     """The least and the most that was noted beside a shown figure."""
     noted = [row["load"][0] for case in AGAINST.keys() & found.keys() for row in (found[case], *found[case]["rows"]) if "load" in row]
-    return f"load average {min(noted):.1f} to {max(noted):.1f}"
+    return f"Load average {min(noted):.1f} to {max(noted):.1f}"
 
 
 class Scale:
