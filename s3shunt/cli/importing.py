@@ -22,10 +22,12 @@ from s3shunt.config import ConfigError
 from s3shunt.connect import House
 from s3shunt.model import NULL, Entry, ObjectRef, State
 from s3shunt.policy import expiry
-from s3shunt.ports import Truth
+from s3shunt.ports import Catalog, ObjectStore, Truth
 
 AT_ONCE = 1000
 FORMS = ("jsonl", "csv", "bucket", "folder", "cache", "mediahaven")
+LOOKED = ("folder", "cache", "mediahaven")
+"""Forms that tell what an archive holds: the store may have it as well."""
 
 with_account = say.with_account
 with_name = click.option("--name", default="main", show_default=True, help="Which [catalog:NAME].")
@@ -80,11 +82,14 @@ class Import:
 
     house: House
     truth: Truth
+    catalog: Catalog
     checkpoint: Checkpoint
     rehearse: bool = False
     strict: bool = False
     links: bool = False
     """Whether the source links files into a store: then little is done at once, for each file is read."""
+    looked: ObjectStore | None = None
+    """The store in which archived objects were looked for in vain, and are once more when their rows stand."""
 
     def run(self, source: Source, progress: "Shown") -> Tally:
         mark, tally = self.checkpoint.read()
@@ -109,9 +114,22 @@ class Import:
         if not self.rehearse:  # an expiry that finds nothing to expire costs nothing; one that is missing would never come
             self.truth.enqueue(*[expiry.expire_job(one, one.restored_until) for one in offered if _expires(one)])
         taken = self.truth.adopt(offered, rehearse=self.rehearse)
-        tally.added += len(taken)
-        tally.bytes += sum(one.facts.size for one in taken if one.facts)
+        kept = self._kept(taken, tally)
+        tally.added += len(kept)
+        tally.bytes += sum(one.facts.size for one in kept if one.facts)
         self._left_out(offered, taken, tally)
+
+    def _kept(self, taken: list[Entry], tally: Tally) -> list[Entry]:
+        """Without what somebody wrote before its row stood, and without what was linked for it."""
+        if self.looked is None or self.rehearse:
+            return taken
+        kept = list(sources.kept(self.looked, self.truth, self.catalog, taken))
+        ours = {id(one) for one in kept}
+        for one in taken:
+            if id(one) not in ours:
+                tally.skipped["objects that were written meanwhile"] += 1
+                self._cleared(one, None)
+        return kept
 
     def _left_out(self, offered: list[Entry], taken: list[Entry], tally: Tally) -> None:
         """Why, and without leaving anything behind that was landed for them."""
@@ -203,7 +221,7 @@ def _count(tally: Tally) -> int:
 @click.option("--days", default=30, show_default=True, help="For a cache: how long its files stay readable.")
 @click.option("--query", default="", help="For MediaHaven: a clause in its query language, behind the search.")
 @click.option("--key", default="", help="For MediaHaven: keys made of external ids, such as '{external_id}.mxf'; needs --bucket.")
-@click.option("--look/--no-look", default=True, help="For MediaHaven: whether the store is asked for each object, which is online then.")
+@click.option("--look/--no-look", default=True, help="Whether the store is asked for what an archive holds, too: that is online.")
 @click.option("--dry-run", is_flag=True, help="Only say what would come of it.")
 @click.option("--strict", is_flag=True, help="Stop at the first line that is no entry.")
 @click.option("--anew", is_flag=True, help="From the beginning, also where an import of this was broken off.")
@@ -223,7 +241,10 @@ def import_(ini: Path, name: str, source: str, *, dry_run: bool, strict: bool, a
         checkpoint = Checkpoint(path)
         if anew:
             checkpoint.drop()
-        work = Import(house, house.truth(name), checkpoint, rehearse=dry_run, strict=strict, links=given["form"] == "cache")
+        work = Import(
+            house, house.truth(name), house.catalog(name), checkpoint, rehearse=dry_run, strict=strict, links=given["form"] == "cache",
+            looked=house.store(given["store"]) if given["look"] and given["form"] in LOOKED else None,
+        )  # fmt: skip
         shown = Shown(total)
         with shown.drawn():
             tally = work.run(read, shown)
@@ -263,8 +284,9 @@ def _walked(
     if bucket is None or archive is None:
         raise click.UsageError(f"a {form} needs --bucket and --archive")
     if form == "folder":
-        return partial(sources.told, house.policies, partial(sources.folder, Path(source), bucket, account, archive))
-    return partial(Cached(Archived(house, archive, store, account), landing, days, rehearse).found, Path(source), bucket)
+        read: Source = partial(sources.folder, Path(source), bucket, account, archive)
+        return partial(sources.told, house.policies, partial(sources.looked, house.store(store), store, read) if look else read)
+    return partial(Cached(Archived(house, archive, store, account), landing, days, rehearse, look).found, Path(source), bucket)
 
 
 def _inventory(archived: Archived, *, bucket: str, clause: str, key: str, look: bool) -> Source:

@@ -16,9 +16,9 @@ from s3shunt.config import ConfigError
 from s3shunt.connect import House
 from s3shunt.model import NULL, Entry, Facts, Interest, ObjectRef, Place, Policy, State
 from s3shunt.policy import expiry
-from s3shunt.policy.adopt import adopted, candidates
+from s3shunt.policy.adopt import adopted, candidates, withdrawn
 from s3shunt.policy.placement import described, known_id
-from s3shunt.ports import Copy, Holding, ObjectStore
+from s3shunt.ports import Catalog, Copy, Holding, ObjectStore, Truth
 from s3shunt.protocol.errors import S3Error
 
 AT_ONCE = 16
@@ -69,6 +69,32 @@ def told(policies: Sequence[Policy], read: Callable[[Any], Iterator[Found]], mar
     """What is found there, with the external ids that the policies give and a guess of its kind."""
     for found in read(mark):
         yield replace(found, entry=described(policies, found.entry)) if found.entry is not None else found
+
+
+def looked(store: ObjectStore, name: str, read: Callable[[Any], Iterator[Found]], mark: Any) -> Iterator[Found]:
+    """What is found there, but for what the store has, too: that is online."""
+    for found in read(mark):
+        yield _online(store, name, found) if found.entry is not None else found
+
+
+def _online(store: ObjectStore, name: str, found: Found) -> Found:
+    assert found.entry is not None
+    held = _held(store, name, replace(found.entry.ref, version=None))
+    if isinstance(held, str):
+        return Found(found.mark, problem=f"{found.entry.ref}: {held}")
+    return replace(found, entry=held or replace(found.entry, store=name))
+
+
+def kept(store: ObjectStore, truth: Truth, catalog: Catalog, taken: Sequence[Entry]) -> Iterator[Entry]:
+    """Rows that stand now and were looked for in vain, without those of what somebody wrote meanwhile, who was told of none."""
+
+    def stays(one: Entry) -> bool:
+        seen = store.head(replace(one.ref, version=None)) if one.state is not State.ONLINE else None
+        step = withdrawn(truth.find(one.ref), seen) if seen is not None else None
+        return step is None or not catalog.commit(step)
+
+    with ThreadPoolExecutor(AT_ONCE, "look") as pool:
+        yield from (one for one, there in zip(taken, pool.map(stays, taken), strict=True) if there)
 
 
 # A store
@@ -153,11 +179,8 @@ def _holding(archived: Archived, store: ObjectStore | None, doomed: frozenset[st
         return Found(one.start, problem=one.problem, skipped=one.skipped)
     if one.copy.archive_id in doomed:
         return Found(one.start, skipped="copies of deleted objects")
-    entry = archived.entry(one.ref, one.copy)
-    held = _held(store, archived.store, replace(entry.ref, version=None)) if store is not None else None
-    if isinstance(held, str):
-        return Found(one.start, problem=f"{entry.ref}: {held}")
-    return Found(one.start, held or entry)
+    found = Found(one.start, archived.entry(one.ref, one.copy))
+    return found if store is None else _online(store, archived.store, found)
 
 
 # Folders
@@ -194,6 +217,7 @@ class Cached:
     landing: str
     days: int
     rehearse: bool
+    look: bool = True
 
     def found(self, root: Path, given: str, mark: list[str] | None) -> Iterator[Found]:
         store, _ = self.archived.house.place(Place(self.landing, ""))
@@ -210,6 +234,9 @@ class Cached:
         house = self.archived.house
         if house.truth().find(replace(ref, version=None)) is not None:
             return Found(mark, skipped="known objects")
+        held = _held(house.store(self.archived.store), self.archived.store, replace(ref, version=None)) if self.look else None
+        if held is not None:
+            return Found(mark, problem=f"{ref.key}: {held}") if isinstance(held, str) else Found(mark, held)
         copy = house.archive(self.archived.archive).find(ref=replace(ref, version=None))
         if copy is None or not copy.copies:
             return Found(mark, skipped="files that the archive does not hold safely")

@@ -38,6 +38,15 @@ def adopted(ref: ObjectRef, copy: Copy, policy: Policy, store: str, now: int, *,
     return Step(swaps=(Swap(None, entry),))
 
 
+def withdrawn(row: Entry | None, seen: Facts | None) -> Step | None:
+    """What was adopted a moment ago, when the store has the object (``seen``) after all: who wrote it may have looked for a row too early.
+
+    None where there is nothing to take back.
+    """
+    fresh = row is not None and row.state in (State.ARCHIVED, State.QUEUED, State.RESTORED) and row.generation == 1 and not row.writers
+    return Step(swaps=(Swap(row, None),)) if fresh and seen is not None else None
+
+
 class Taken:
     """Names and external ids that rows have already, and those that one batch takes one after the other."""
 

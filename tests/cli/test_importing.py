@@ -216,6 +216,16 @@ def test_a_folder_becomes_archived_objects_by_their_paths(site, tmp_path):
     assert site.run("catalog", "import", str(tmp_path), "--form", "folder").exit_code == 2
 
 
+@pytest.mark.parametrize(("look", "state"), [("--look", State.ONLINE), ("--no-look", State.ARCHIVED)])
+def test_a_file_of_a_folder_that_the_store_has_too_is_online(second, tmp_path, look, state):
+    (tmp_path / "tapes").mkdir()
+    (tmp_path / "tapes/a").write_bytes(b"older")
+    second.house.store().write(ObjectRef("films", "a", account="main"), iter([BODY]), size=len(BODY))
+    brought(second, tmp_path / "tapes", "--form", "folder", "--bucket", "films", "--archive", "tape", look)
+    [row] = rows(second)
+    assert (row.state, row.facts.size) == (state, len(BODY) if state is State.ONLINE else 5)
+
+
 def test_a_folder_is_walked_on_from_a_mark(tmp_path):
     for name in ("a/b/1", "a/b/2", "a/c", "b/1", "c"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -387,6 +397,48 @@ def test_files_on_the_disk_cache_become_readable_restored_objects(second, tmp_pa
     assert [job.due for job in second.house.truth().jobs(kind="expire")] == [row.restored_until]
     again = second.json(*words)
     assert again[0]["skipped"] == {"files that the archive does not hold safely": 2, "known objects": 1}
+
+
+def test_a_cached_file_of_what_the_store_has_too_is_not_served_in_its_stead(second, tmp_path):
+    second.ingest("a")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/a").write_bytes(BODY)
+    second.house.store().write(ObjectRef("films", "a", account="main"), iter([b"newer"]), size=5)
+    brought(second, tmp_path / "old", "--form", "cache", "--bucket", "films", "--archive", "tape")
+    [row] = rows(second)
+    assert (row.state, row.facts.size, row.place) == (State.ONLINE, 5, None)
+
+
+def test_what_is_written_while_it_is_brought_in_stays_online(second, monkeypatch):
+    """Whoever wrote it looked for a row before there was one."""
+    second.ingest("a")
+    second.ingest("b")
+    take = importing.Import._take
+
+    def late(self, batch, tally):
+        second.house.store().write(ObjectRef("films", "a", account="main"), iter([b"newer"]), size=5)
+        take(self, batch, tally)
+
+    monkeypatch.setattr(importing.Import, "_take", late)
+    told = brought(second, "tape", "--form", "mediahaven")
+    assert (told["added"], told["skipped"]) == (1, {"objects that were written meanwhile": 1})
+    assert second.keys() == ["b"]
+
+
+def test_what_was_linked_for_what_is_written_meanwhile_goes_again(second, tmp_path, monkeypatch):
+    second.ingest("a")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/a").write_bytes(BODY)
+    take = importing.Import._take
+
+    def late(self, batch, tally):
+        second.house.store().write(ObjectRef("films", "a", account="main"), iter([b"newer"]), size=5)
+        take(self, batch, tally)
+
+    monkeypatch.setattr(importing.Import, "_take", late)
+    brought(second, tmp_path / "old", "--form", "cache", "--bucket", "films", "--archive", "tape")
+    store, _ = second.house.place(Place("landing", ""))
+    assert (second.keys(), store.list("")) == ([], [])
 
 
 def test_what_was_linked_for_nothing_goes_again(second, tmp_path):

@@ -257,6 +257,20 @@ def test_what_another_process_adopts_while_the_archive_is_asked_is_found(site):
     assert site.get("/films/a").code == "InvalidObjectState"
 
 
+def test_what_was_written_while_the_archive_was_asked_is_no_archived_object(site):
+    """Whoever wrote it looked for a row before there was one."""
+
+    class Slow(Shelf):
+        def find(self, **asked):
+            site.stored(body=b"newer")
+            return super().find(**asked)
+
+    Slow(site, a=b"film")
+    site.get("/films/a")
+    assert site.row() is None
+    assert site.get("/films/a").body == b"newer"
+
+
 class Dark:
     """A catalog that does not answer."""
 

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from s3shunt.model import Facts, ObjectRef, Policy, State
-from s3shunt.policy.adopt import adopted, candidates
+from s3shunt.policy.adopt import adopted, candidates, withdrawn
 from s3shunt.ports import Copy
 
 REF = ObjectRef("films", "a", None, "acc")
@@ -53,3 +55,21 @@ def test_an_external_id_is_told_to_it():
 @pytest.mark.parametrize(("checksum", "etag"), [("md5:" + "a" * 32, f'"{"a" * 32}"'), ("sha256:" + "b" * 64, f'"{"b" * 32}-1"')])
 def test_an_etag_is_an_md5_or_looks_like_none(checksum, etag):
     assert adopted(REF, copy(checksum=checksum), POLICY, "main", 7).swaps[0].new.facts.etag == etag
+
+
+SEEN = Facts(size=5, etag='"e"', last_modified=1)
+
+
+@pytest.mark.parametrize(
+    ("seen", "changed", "taken_back"),
+    [
+        (SEEN, {}, True), (SEEN, {"state": State.QUEUED}, True), (SEEN, {"state": State.RESTORED}, True),
+        (None, {}, False), (SEEN, {"state": State.ONLINE}, False), (SEEN, {"writers": 1}, False), (SEEN, {"generation": 2}, False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_the_store_has_after_all_is_taken_back_unless_somebody_changed_it(seen, changed, taken_back):
+    row = replace(adopted(REF, copy(), POLICY, "main", 7).swaps[0].new, **changed)
+    step = withdrawn(row, seen)
+    assert (step is not None and step.swaps[0].old == row and step.swaps[0].new is None) == taken_back
+    assert withdrawn(None, SEEN) is None

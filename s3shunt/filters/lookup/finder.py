@@ -7,7 +7,7 @@ from s3shunt import green
 from s3shunt.connect import House
 from s3shunt.model import Entry, Identity, ObjectRef
 from s3shunt.policy import archive
-from s3shunt.policy.adopt import adopted, candidates
+from s3shunt.policy.adopt import adopted, candidates, withdrawn
 from s3shunt.policy.claims import same_key
 from s3shunt.policy.placement import known_id
 from s3shunt.ports import Copy
@@ -71,11 +71,17 @@ class Finder:
             found = self._external_id(ref, copy)
             step = adopted(ref, copy, policy, self.options.store, self.house.clock.now(), external_id=found)
             self.catalog.commit(step)
-            return self.catalog.find_truth(ref)
+            return self._adopted(ref)
         known = self.catalog.find_truth(ref)  # another process may have adopted it while the archive was asked
         if known is None and silent:
             raise Silent(retry_after=RETRY_AFTER)
         return known
+
+    def _adopted(self, ref: ObjectRef) -> Entry | None:
+        """The row that stands now, unless somebody wrote the object while the archive was asked."""
+        row = self.catalog.find_truth(ref)
+        step = withdrawn(row, self.house.store(self.options.store).head(ref))
+        return None if step is not None and self.catalog.commit(step) else row
 
     def _known(self, ref: ObjectRef, name: str, copy: Copy) -> bool:
         """Whether it is that of a version which is known, and hidden: not every store keeps a marker of what it has not got."""
