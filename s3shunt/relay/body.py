@@ -98,6 +98,7 @@ class AnswerBody:
         try:
             link.wait()
         except TimeoutError as error:
+            link.wake_at(1)  # else fewer bytes than are worth waking for would count for none
             if not link.stirred():
                 raise IncompleteBody("The store broke off its answer.") from error
 

@@ -7,7 +7,9 @@ import textwrap
 
 import pytest
 
+from s3shunt.protocol.errors import IncompleteBody
 from s3shunt.relay import link as links
+from s3shunt.relay.body import AnswerBody
 
 
 @pytest.fixture
@@ -76,7 +78,9 @@ ON_A_HUB = """
     green.use_eventlet()
     import eventlet
     from eventlet import hubs
-    from s3shunt.relay import link as links
+    from s3shunt.protocol.errors import IncompleteBody
+from s3shunt.relay import link as links
+from s3shunt.relay.body import AnswerBody
     listener = links.raw("socket").socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
@@ -118,3 +122,13 @@ def test_on_a_hub_it_is_registered_once_and_leaves_nothing_behind(patch):
     script = textwrap.dedent(ON_A_HUB).replace("{patch}", patch)
     ended = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, timeout=60, text=True)
     assert ended.stdout.splitlines() == ["registered ['read']", "idle 0 True", "given up", "given up", "left 0 0"], ended.stderr
+
+
+def test_a_store_that_sends_little_within_the_gap_is_still_sending_and_one_that_sends_nothing_is_not(pair):
+    link, other = pair
+    body = AnswerBody(link, b"", 1 << 20, 0.05, lambda *_: None)
+    other.send(b"x")
+    body._wait(link)
+    assert link.receive(10) == b"x"
+    with pytest.raises(IncompleteBody):
+        body._wait(link)
