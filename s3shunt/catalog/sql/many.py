@@ -51,9 +51,18 @@ def named(
         document = _document([dict(zip(columns, name, strict=True)) for name in names])
         yield from connection.execute(found, {"document": document}) if names else ()
         return
-    wanted = tuple_(*[table.c[name] for name in columns])
-    for start in range(0, len(names), AT_ONCE):
-        yield from connection.execute(query.where(wanted.in_(names[start : start + AT_ONCE])))
+    for start, lasts in _alike(names):  # of tuples in a list SQLite makes a walk over the whole table
+        same = [table.c[name] == value for name, value in zip(columns, start, strict=False)]
+        for at in range(0, len(lasts), AT_ONCE):
+            yield from connection.execute(query.where(*same, table.c[columns[-1]].in_(lasts[at : at + AT_ONCE])))
+
+
+def _alike(names: Sequence[tuple[Any, ...]]) -> Iterator[tuple[tuple[Any, ...], list[Any]]]:
+    """The last parts of those names that are the same up to there."""
+    found: dict[tuple[Any, ...], list[Any]] = {}
+    for name in names:
+        found.setdefault(name[:-1], []).append(name[-1])
+    yield from found.items()
 
 
 def _given(table: Table, columns: Sequence[str]) -> FromClause:
