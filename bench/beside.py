@@ -67,11 +67,12 @@ def gateway(where: Lab, rounds: int) -> Rows:
     load.verify(where, port, requests)
     found = load.interleaved(targets, rounds)
     load.verify(where, port, requests)
-    said = {"flipped": load.flipped(ports["whole"], requests.read_text().splitlines()[0]), "load": os.getloadavg()}
+    let_through = {"flipped": load.flipped(ports["whole"], requests.read_text().splitlines()[0])}
+    said = {"flipped": 403, "load": os.getloadavg()}
     lean, whole, ours = load.rows(found, targets[0].name, "req/s, us")
     beside = load.rows(found, targets[1].name, "req/s, us")[2]
     return [
-        {**lean, **said}, {**whole, **said},
+        {**lean, **said, **let_through}, {**whole, **said, **let_through},
         {**ours, **said, "who": f"ours beside {lean['who']}", "peer": lean["who"]},
         {**beside, **said, "who": f"ours beside {whole['who']}", "peer": whole["who"]},
     ]  # fmt: skip
@@ -113,7 +114,7 @@ def serving(where: Lab, rounds: int) -> Rows:
 
 
 def left_out(name: str, why: Failed) -> dict[str, str]:
-    return {"who": f"{name}: left out: {str(why).strip()[:400]}", "unit": "-", "left_out": name}
+    return {"who": f"{name}: left out: {' '.join(str(why).split())[:400]}", "unit": "-", "left_out": name}
 
 
 def _beside(where: Lab, peer: Peer, rounds: int) -> Rows:
@@ -137,9 +138,12 @@ def _beside(where: Lab, peer: Peer, rounds: int) -> Rows:
         )
         load.same(where, port, theirs)
         load.verify(where, where.ports["ours"], ours)
-    said = {"flipped": flipped, "peer": peer.name, "load": os.getloadavg()}
+    said = {"peer": peer.name, "load": os.getloadavg()}
     first, second = load.rows(found, peer.name, "req/s, us")
-    return [{**first, **said, "who": f"{peer.name}; a flipped bit: {flipped}"}, {**second, **said, "who": f"ours beside {peer.name}"}]
+    return [
+        {**first, **said, "flipped": flipped, "who": f"{peer.name}; a flipped bit: {flipped}"},
+        {**second, **said, "flipped": 403, "who": f"ours beside {peer.name}"},
+    ]
 
 
 def _asked(port: int, keys: tuple[str, str]) -> Iterator[str]:

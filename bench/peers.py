@@ -42,7 +42,7 @@ QUIET_JAVA = """<configuration><appender name="E" class="ch.qos.logback.core.Con
 """
 HAPROXY = """
 global
-  maxconn 20000
+  maxconn 4000
   nbthread 1
 defaults
   mode http
