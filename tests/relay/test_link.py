@@ -78,9 +78,7 @@ ON_A_HUB = """
     green.use_eventlet()
     import eventlet
     from eventlet import hubs
-    from s3shunt.protocol.errors import IncompleteBody
-from s3shunt.relay import link as links
-from s3shunt.relay.body import AnswerBody
+    from s3shunt.relay import link as links
     listener = links.raw("socket").socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
