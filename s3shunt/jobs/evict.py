@@ -133,7 +133,7 @@ class EvictJob(Task):
         if usage is None or not leaving:
             return False
         used, capacity = usage
-        drain = space.Drain(leaving, capacity, used, self.options.batch, self.truth.pins(), self.clock.now())
+        drain = space.Drain(leaving, capacity, used, self.options.batch, self.truth.pins(), self.clock.now(), self.house.policies)
         chosen = self._chosen(drain, first, cold)
         self.truth.enqueue(*chosen)
         log.info("[store:%s] %d of %d bytes used: %d objects leave", self.options.store, used, capacity, len(chosen))
@@ -181,12 +181,6 @@ class EvictJob(Task):
                 return
             after = (page[-1][0], page[-1][1].ref)
         log.warning("[store:%s] the %d least recently used objects cannot leave", self.options.store, PAGES * limit)
-
-
-def _exactly(row: Entry, way: Evict) -> bool:
-    """Whether this row's bytes can be deleted and nothing else: by version only where there is one."""
-    stamped = row.ref.version != NULL or (row.facts is not None and bool(row.facts.stamp))
-    return way is not Evict.NONE and (way is not Evict.VERSION or stamped)
 
 
 def _exactly(row: Entry, way: Evict) -> bool:

@@ -76,6 +76,7 @@ class Drain:
     room: int  # objects that may yet be chosen
     pins: Sequence[Pin]
     now: int
+    before: Sequence[Policy] = ()  # all policies, in the order of the ini: what an earlier one never evicts, stays
 
     @property
     def done(self) -> bool:
@@ -83,8 +84,9 @@ class Drain:
 
     def choose(self, row: Entry) -> Policy | None:
         """The policy by which this row leaves, if it does."""
-        policy = next((p for p in self.policies if p.archive == row.archive and matches(p, row.ref)), None)
-        if policy is None or self.done or not self._over(policy) or not self._may_go(row, policy):
+        found = (p for p in self.before or self.policies if p.archive == row.archive and matches(p, row.ref))
+        policy = next((p for p in found if p in self.policies or not _leaves(p)), None)
+        if policy is None or not _leaves(policy) or self.done or not self._over(policy) or not self._may_go(row, policy):
             return None
         self.left -= row.facts.size if row.facts else 0
         self.room -= 1
@@ -95,6 +97,10 @@ class Drain:
 
     def _may_go(self, row: Entry, policy: Policy) -> bool:
         return evictable(row, policy, self.now) and not covered(self.pins, row.ref, self.now)
+
+
+def _leaves(policy: Policy) -> bool:
+    return policy.evict_after is not None or policy.high is not None
 
 
 def covered(pins: Iterable[Pin], ref: ObjectRef, now: int) -> bool:

@@ -51,6 +51,16 @@ def test_45_the_coldest_leave_until_the_low_mark_is_reached():
     assert walk.done
 
 
+def test_what_an_earlier_policy_never_evicts_stays_whatever_a_later_one_says():
+    keep = replace(POLICY, name="keep", prefix="1", high=None, low=None)
+    after = replace(keep, evict_after=0)
+    found = rows(3)
+    assert chosen(replace(drain(used=90), before=(keep, POLICY)), found) == ["0", "2"]
+    assert chosen(replace(drain(used=90), before=(POLICY, keep)), found) == ["0", "1", "2"]
+    assert chosen(replace(drain(used=90), before=(after, POLICY)), found) == ["0", "1", "2"]
+    assert chosen(replace(drain(used=90), before=(replace(keep, archive="other"), POLICY)), found) == ["0", "1", "2"]
+
+
 def test_two_policies_that_share_a_store_share_the_excess():
     one, other = replace(POLICY, buckets=("b",)), replace(POLICY, name="q", buckets=("c",))
     mixed = [replace(row, ref=replace(row.ref, bucket="bc"[n % 2])) for n, row in enumerate(rows(10))]
