@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, literal_column, or_, select, text, tuple_, update
 
-from s3shunt.catalog.sql import rows, schema
+from s3shunt.catalog.sql import many, rows, schema
 from s3shunt.catalog.sql.database import Database
 from s3shunt.clock import Clock
 from s3shunt.model import NULL, STORE_IS_TRUTH, Entry, ObjectRef, Pin, Room, State, Swap
@@ -46,10 +46,17 @@ class Cache:
         names = sorted(by_name)
         for start in range(0, len(names), NOTES):
             with self._database.write() as connection:
-                free = select(*PK).where(tuple_(*PK).in_(names[start : start + NOTES])).with_for_update(skip_locked=True)
-                noted = [{"a": a, "b": b, "k": k, "v": v, "at": by_name[a, b, k, v]} for a, b, k, v in _plain(connection.execute(free))]
+                free = self._free(connection, names[start : start + NOTES])
+                noted = [{"a": a, "b": b, "k": k, "v": v, "at": by_name[a, b, k, v]} for a, b, k, v in free]
                 if noted:
                     connection.execute(_NOTE, noted)
+
+    def _free(self, connection: Connection, names: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Those that nobody is changing; on SQLite nobody can."""
+        if self._database.sqlite:
+            return names
+        query = select(*PK).with_for_update(skip_locked=True, of=schema.entry)
+        return list(_plain(many.named(connection, query, schema.entry, ("account", "bucket", "key", "version"), names)))
 
     def last_use(self, ref: ObjectRef) -> int | None:
         with self._database.read() as connection:
@@ -130,12 +137,12 @@ class Cache:
     def _marked(self, connection: Connection, names: list[tuple[str, str, bytes, str]], until: int) -> None:
         if not names:
             return
-        chosen = tuple_(*PK).in_(names)
-        connection.execute(update(schema.entry).where(chosen).values(pinned=until, revision=E.revision + 1))
+        chosen = [dict(zip("abkv", name, strict=True)) for name in names]
+        connection.execute(update(schema.entry).where(*_THIS).values(pinned=until, revision=E.revision + 1), chosen)
         if self._outbox:
             columns = ("account", "bucket", "key", "version", "versioned")
-            changed = select(*[E[column] for column in columns], literal_column(str(self._clock.now()))).where(chosen)
-            connection.execute(insert(schema.publish).from_select([*columns, "at"], changed))
+            changed = select(*[E[column] for column in columns], literal_column(str(self._clock.now()))).where(*_THIS)
+            connection.execute(insert(schema.publish).from_select([*columns, "at"], changed), chosen)
 
     def pins(self) -> list[Pin]:
         with self._database.read() as connection:
@@ -165,14 +172,10 @@ _SETTLED = text("""
 WITH gone AS (DELETE FROM space RETURNING store, kind, bytes, objects)
 INSERT INTO space (store, kind, bytes, objects) SELECT store, kind, SUM(bytes), SUM(objects) FROM gone GROUP BY store, kind
 """)
-_NOTE = (
-    update(schema.entry)
-    .where(
-        E.account == bindparam("a"), E.bucket == bindparam("b"), E.key == bindparam("k"), E.version == bindparam("v"),
-        E.last_read < bindparam("at"),
-    )
-    .values(last_read=bindparam("at"))
-)  # fmt: skip
+_THIS = (E.account == bindparam("a"), E.bucket == bindparam("b"), E.key == bindparam("k"), E.version == bindparam("v"))
+"""One row: of a list of names SQLite makes a walk over the whole table."""
+
+_NOTE = update(schema.entry).where(*_THIS, E.last_read < bindparam("at")).values(last_read=bindparam("at"))
 
 
 def count(connection: Connection, swaps: Iterable[Swap]) -> None:
