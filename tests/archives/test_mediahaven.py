@@ -388,6 +388,24 @@ def test_of_many_the_one_that_mediahaven_refuses_holds_up_nobody(second):
     assert {second.told(request).progress for request in requests.values()} == {Progress.READY}
 
 
+def test_of_many_the_one_whose_record_mediahaven_breaks_on_holds_up_nobody(second):
+    recalls = [second.recall(second.put(f"k{number}"), f"r{number}") for number in range(4)]
+    second.server.set(refuse=[{"on": f"GET /records/{recalls[1].archive_id}", "status": 500, "count": 9}])
+    assert set(second.archive.request_many(recalls)) == {"r0", "r2", "r3"}
+    with pytest.raises(ServiceUnavailable, match="500"):
+        second.archive.request(recalls[1])
+    assert len(second.calls("POST /exports")) == 1
+
+
+def test_an_order_on_which_mediahaven_breaks_is_not_repeated_for_each(second):
+    """It may have been carried out."""
+    recalls = [second.recall(second.put(f"k{number}"), f"r{number}") for number in range(4)]
+    second.server.set(refuse=[{"on": "POST /exports", "status": 500, "count": 1}])
+    with pytest.raises(ServiceUnavailable):
+        second.archive.request_many(recalls)
+    assert second.server.exports == []
+
+
 @pytest.mark.parametrize("status", [429, 503, 401])
 def test_an_outage_is_one_of_all_of_them(second, status):
     recalls = [second.recall(second.put(f"k{number}"), f"r{number}") for number in range(4)]

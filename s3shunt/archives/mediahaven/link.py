@@ -140,6 +140,8 @@ class Link:
         answer = self._asked("GET", target, {"Accept": accept})
         if answer.status == 404:
             return None
+        if answer.status == 500:  # a record that it breaks on; nothing was asked for that may have been done
+            raise NotThis("MediaHaven answered 500.")
         return _good(answer).json()
 
     def order(self, method: str, target: str, document: Any) -> Any:
