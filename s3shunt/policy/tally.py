@@ -35,17 +35,17 @@ class Tally:
         row[CLASSES + bisect_left(BOUNDS, seconds)] += 1
 
     def add(self, other: "Tally") -> None:
-        """What another process counted."""
-        for asked, row in other.requests.items():
+        """What another process counted, or this one while it goes on."""
+        for asked, row in other.requests.copy().items():  # at one moment: others may count meanwhile
             mine = self.requests.get(asked, _EMPTY)
             self.requests[asked] = [one + more for one, more in zip(mine, row, strict=True)]
-        self.counts.update(other.counts)
+        self.counts.update(dict.copy(other.counts))
 
     def written(self) -> dict[str, Any]:
         """As a document for another process."""
         return {
-            "requests": [[operation, status, *row] for (operation, status), row in list(self.requests.items())],
-            "counts": [[name, label, count] for (name, label), count in list(self.counts.items())],
+            "requests": [[operation, status, *row] for (operation, status), row in self.requests.copy().items()],
+            "counts": [[name, label, count] for (name, label), count in dict.copy(self.counts).items()],
         }
 
 

@@ -1,3 +1,6 @@
+import sys
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,3 +54,27 @@ def test_what_is_added_stays_the_other_s_own():
 def test_what_another_release_wrote_is_refused(document):
     with pytest.raises((KeyError, TypeError, ValueError)):
         tally.read(document)
+
+
+def test_what_a_process_counts_can_be_added_up_while_it_counts():
+    tally, going = Tally(), True
+
+    def count():
+        number = 0
+        while going:
+            number += 1
+            tally.request(f"{number}", 200, 0, 0, 0.0)
+            tally.counts["error", f"{number}"] += 1
+
+    before, thread = sys.getswitchinterval(), threading.Thread(target=count)
+    sys.setswitchinterval(1e-6)
+    thread.start()
+    try:
+        for _ in range(300):
+            Tally().add(tally)
+        for _ in range(100):
+            tally.written()
+    finally:
+        going = False
+        thread.join()
+        sys.setswitchinterval(before)
