@@ -197,16 +197,16 @@ def within(peer: str, networks: tuple[Any, ...]) -> bool:
 def subject(peer: str) -> str:
     """Who owns an IPv6 address usually owns its /64."""
     found = _address(peer) if ":" in peer else None
-    if not isinstance(found, IPv6Address):
-        return peer
-    return str(found.ipv4_mapped) if found.ipv4_mapped else str(IPv6Network((int(found) >> 64 << 64, 64)))
+    return str(IPv6Network((int(found) >> 64 << 64, 64))) if isinstance(found, IPv6Address) else str(found or peer)
 
 
 def _address(peer: str) -> Any:
+    """None for what is none. A socket for both kinds tells IPv4 as a part of IPv6."""
     try:
-        return ip_address(peer)
+        found = ip_address(peer)
     except ValueError:
         return None
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 peer_factory = wsgi.filter_factory(RatelimitPeer, PeerOptions, "filter:ratelimit_peer")

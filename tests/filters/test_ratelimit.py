@@ -122,6 +122,15 @@ def test_behind_trusted_proxies_the_client_is_the_nearest_who_is_not_one(make, f
         site.ask(peer=expected)
 
 
+def test_a_trusted_proxy_is_one_on_a_socket_for_both_kinds_of_addresses_too(make):
+    site = make(rate="1/s", burst="1", trusted="10.0.0.0/8", exempt="203.0.113.0/24")
+    site.ask(peer="::ffff:10.0.0.1", x_forwarded_for="198.51.100.7")
+    site.ask(peer="::ffff:10.0.0.1", x_forwarded_for="198.51.100.8")
+    with pytest.raises(SlowDown):
+        site.ask(peer="198.51.100.7")
+    assert site.count(9, peer="::ffff:203.0.113.1") == 9
+
+
 def test_who_is_not_trusted_cannot_say_to_be_another(make):
     site = make(rate="1/s", burst="1", trusted="10.0.0.0/8")
     site.ask(x_forwarded_for="198.51.100.7")
