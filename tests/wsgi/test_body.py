@@ -1,0 +1,48 @@
+"""A body ends where it should, or raises."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3shunt.protocol.errors import IncompleteBody
+from s3shunt.wsgi import Body
+
+
+def test_a_body_ends_only_at_its_length():
+    body = Body(io.BytesIO(b"0123456789"), 10)
+    assert (body.read(4), body.ended, body.read(), body.ended, body.read(1)) == (b"0123", False, b"456789", True, b"")
+
+
+@pytest.mark.parametrize("length", [1, 11, 65537])
+def test_a_body_that_ends_early_raises(length):
+    with pytest.raises(IncompleteBody):
+        b"".join(Body(io.BytesIO(b"x" * (length - 1)), length))
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, ConnectionResetError])
+def test_a_connection_that_breaks_is_an_early_end(error):
+    class Broken:
+        def read(self, size):
+            raise error
+
+    with pytest.raises(IncompleteBody):
+        Body(Broken(), None).read(1)
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(1, 100), min_size=1, max_size=20))
+def test_a_body_is_what_was_sent_however_it_is_read(data, sizes):
+    body, pieces = Body(io.BytesIO(data + b"next request"), len(data)), []
+    for size in sizes:
+        pieces.append(body.read(size))
+        assert len(pieces[-1]) <= size
+    assert b"".join([*pieces, *body]) == data
+    assert body.ended
+
+
+def test_a_body_can_be_read_in_lines_too():
+    body = Body(io.BytesIO(b"one\ntwo\n\nthree, next request"), 14)
+    assert (body.readline(), body.readline(2), body.readline(), body.readlines()) == (b"one\n", b"tw", b"o\n", [b"\n", b"three"])
+    with pytest.raises(IncompleteBody):
+        Body(io.BytesIO(b"one\ntw"), 8).readlines()
