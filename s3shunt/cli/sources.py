@@ -16,7 +16,7 @@ from s3shunt.config import ConfigError
 from s3shunt.connect import House
 from s3shunt.model import NULL, Entry, Facts, Interest, ObjectRef, Place, Policy, State
 from s3shunt.policy import expiry
-from s3shunt.policy.adopt import adopted, candidates, withdrawn
+from s3shunt.policy.adopt import adopted, alone, candidates, withdrawn
 from s3shunt.policy.placement import described, known_id
 from s3shunt.ports import Catalog, Copy, Holding, ObjectStore, Truth
 from s3shunt.protocol.errors import S3Error
@@ -60,9 +60,12 @@ def _line(row: Any, number: int, form: str) -> Found:
     if isinstance(row, str) and not row.strip():
         return Found(number, skipped="empty lines")
     try:
-        return Found(number, entries.read(row))
+        entry = alone(entries.read(row))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return Found(number, problem=f"{where}: {type(error).__name__}: {error}: expected an entry")
+    if entry.facts is None and entry.state is State.ONLINE:
+        return Found(number, skipped="writes under way")
+    return Found(number, entry)
 
 
 def told(policies: Sequence[Policy], read: Callable[[Any], Iterator[Found]], mark: Any) -> Iterator[Found]:

@@ -47,6 +47,26 @@ def withdrawn(row: Entry | None, seen: Facts | None) -> Step | None:
     return Step(swaps=(Swap(row, None),)) if fresh and seen is not None else None
 
 
+ALONE = {
+    State.ARCHIVING: State.ONLINE,
+    State.EVICTING: State.VERIFIED,
+    State.QUEUED: State.ARCHIVED,
+    State.RECALLING: State.ARCHIVED,
+    State.LANDING: State.ARCHIVED,
+    State.EXPIRING: State.ARCHIVED,
+}
+"""What becomes of a row that somebody was at work on, when it comes without him. A read finds out whether an eviction was done."""
+
+
+def alone(entry: Entry) -> Entry:
+    """A row that another catalog wrote out: its jobs, recalls and writers stayed there, and nobody waits for them here."""
+    idle = replace(entry, token=None, lease=None, writers=0)
+    if entry.state not in ALONE:
+        return idle
+    then = replace(idle, state=ALONE[entry.state])
+    return replace(then, place=None, restored_until=None, interests=()) if then.state is State.ARCHIVED else then
+
+
 class Taken:
     """Names and external ids that rows have already, and those that one batch takes one after the other."""
 

@@ -104,6 +104,17 @@ def test_restored_entries_expire_though_no_recall_of_ours_brought_them(site, tmp
     assert [(job.kind, job.due, job.payload["key"]) for job in site.house.truth().jobs(kind="expire")] == [("expire", 7, "00001")]
 
 
+def test_what_was_under_way_when_it_was_written_out_is_asked_for_anew(site, tmp_path):
+    """No job of the old house comes along: nobody would finish it, and whoever asks would be told that somebody does."""
+    queued = film(1, state=State.QUEUED, interests=(Interest("AK", 1),), token="r")
+    leaving = film(2, state=State.EVICTING, token="t", lease=9, writers=1)
+    begun = Entry(ref=ObjectRef("films", "begun", "null", "main"), writers=1)
+    told = brought(site, written(tmp_path / "a", [queued, leaving, begun]))
+    assert (told["added"], told["skipped"]) == (2, {"writes under way": 1})
+    assert [(row.state, row.interests, row.writers) for row in rows(site)] == [(State.ARCHIVED, (), 0), (State.VERIFIED, (), 0)]
+    assert site.house.truth().room("landing").coming == 0
+
+
 # Broken off
 
 

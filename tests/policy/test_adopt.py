@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from s3shunt.model import Facts, ObjectRef, Policy, State
-from s3shunt.policy.adopt import adopted, candidates, withdrawn
+from s3shunt.model import Facts, Interest, ObjectRef, Place, Policy, State
+from s3shunt.policy.adopt import adopted, alone, candidates, withdrawn
 from s3shunt.ports import Copy
 
 REF = ObjectRef("films", "a", None, "acc")
@@ -73,3 +73,25 @@ def test_what_the_store_has_after_all_is_taken_back_unless_somebody_changed_it(s
     step = withdrawn(row, seen)
     assert (step is not None and step.swaps[0].old == row and step.swaps[0].new is None) == taken_back
     assert withdrawn(None, SEEN) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "then"),
+    [
+        (State.ONLINE, State.ONLINE), (State.ARCHIVING, State.ONLINE), (State.VERIFIED, State.VERIFIED), (State.EVICTING, State.VERIFIED),
+        (State.ARCHIVED, State.ARCHIVED), (State.QUEUED, State.ARCHIVED), (State.RECALLING, State.ARCHIVED),
+        (State.LANDING, State.ARCHIVED),
+        (State.RESTORED, State.RESTORED), (State.EXPIRING, State.ARCHIVED), (State.LOST, State.LOST), (State.DELETED, State.DELETED),
+    ],
+)  # fmt: skip
+def test_a_row_without_those_who_were_at_work_on_it_is_as_it_was_before_they_began(state, then):
+    place, interests = Place("landing", "r"), (Interest("AK", 1, until=9), Interest("AL", 1))
+    row = replace(
+        adopted(REF, copy(), POLICY, "main", 7).swaps[0].new, state=state, token="t", lease=5, writers=2, place=place, interests=interests,
+        restored_until=9,
+    )  # fmt: skip
+    found = alone(row)
+    assert (found.state, found.token, found.lease, found.writers) == (then, None, None, 0)
+    assert (found.facts, found.archive_id, found.generation) == (row.facts, row.archive_id, row.generation)
+    recalled = then is State.ARCHIVED and state is not then
+    assert (found.place, found.restored_until, found.interests) == ((None, None, ()) if recalled else (place, 9, interests))
