@@ -20,8 +20,8 @@ from s3shunt.cli import say, sources
 from s3shunt.cli.sources import Archived, Cached, Found, Source
 from s3shunt.config import ConfigError
 from s3shunt.connect import House
-from s3shunt.model import NULL, Entry, ObjectRef, State
-from s3shunt.policy import expiry
+from s3shunt.model import NULL, Entry, ObjectRef
+from s3shunt.policy.adopt import unfinished
 from s3shunt.ports import Catalog, ObjectStore, Truth
 
 AT_ONCE = 1000
@@ -111,8 +111,9 @@ class Import:
                 tally.skipped[found.skipped] += 1
             else:
                 offered.append(found.entry)
-        if not self.rehearse:  # an expiry that finds nothing to expire costs nothing; one that is missing would never come
-            self.truth.enqueue(*[expiry.expire_job(one, one.restored_until) for one in offered if _expires(one)])
+        if not self.rehearse:  # a job that finds nothing to do costs nothing; one that is missing would never come
+            now, policies = self.house.clock.now(), self.house.policies
+            self.truth.enqueue(*[job for one in offered if (job := unfinished(one, policies, now))])
         taken = self.truth.adopt(offered, rehearse=self.rehearse)
         kept = self._kept(taken, tally)
         tally.added += len(kept)
@@ -161,10 +162,6 @@ class Import:
 
 def _version(ref: ObjectRef) -> tuple[str, str, str, str]:
     return ref.account, ref.bucket, ref.key, ref.version or NULL
-
-
-def _expires(entry: Entry) -> bool:
-    return entry.state is State.RESTORED and entry.restored_until is not None
 
 
 def _same(row: Entry, offered: Entry) -> bool:

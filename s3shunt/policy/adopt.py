@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from s3shunt.model import NULL, Entry, Facts, ObjectRef, Policy, State, Step, Swap
+from s3shunt.model import NULL, Entry, Facts, Job, ObjectRef, Policy, State, Step, Swap
 from s3shunt.policy import media
-from s3shunt.policy.record import matches
+from s3shunt.policy.expiry import expire_job
+from s3shunt.policy.record import ARCHIVE_CLASSES, Written, archive_job, evict_job, matches, policy_for
 from s3shunt.ports import Copy
 
 
@@ -65,6 +66,19 @@ def alone(entry: Entry) -> Entry:
         return idle
     then = replace(idle, state=ALONE[entry.state])
     return replace(then, place=None, restored_until=None, interests=()) if then.state is State.ARCHIVED else then
+
+
+def unfinished(entry: Entry, policies: Sequence[Policy], now: int) -> Job | None:
+    """What is left to be done about a row that comes without its jobs; who grows old or cold is found by those who look for such."""
+    if entry.state is State.RESTORED and entry.restored_until is not None:
+        return expire_job(entry, entry.restored_until)
+    if entry.state is State.ONLINE and entry.facts is not None and entry.storage_class in ARCHIVE_CLASSES:
+        taker = policy_for(policies, Written(ref=entry.ref, facts=entry.facts, storage_class=entry.storage_class))
+        return archive_job(entry, taker.name, now) if taker else None
+    if entry.state is State.VERIFIED:
+        policy = next((one for one in candidates(policies, entry.ref) if one.archive == entry.archive), None)
+        return evict_job(entry, policy.name, now + policy.evict_after) if policy and policy.evict_after is not None else None
+    return None
 
 
 class Taken:

@@ -115,6 +115,14 @@ def test_what_was_under_way_when_it_was_written_out_is_asked_for_anew(site, tmp_
     assert site.house.truth().room("landing").coming == 0
 
 
+def test_what_is_left_to_do_about_a_row_is_put_in_line(site, tmp_path):
+    bound = film(1, state=State.ONLINE, archive=None, archive_id=None, copies=0)
+    leaving, plain = film(2, state=State.VERIFIED), film(3, state=State.ONLINE, storage_class="STANDARD")
+    brought(site, written(tmp_path / "a", [bound, leaving, plain, film(4)]))
+    truth = site.house.truth()
+    assert [job.payload["key"] for kind in ("archive", "evict") for job in truth.jobs(kind=kind)] == ["00001", "00002"]
+
+
 # Broken off
 
 
