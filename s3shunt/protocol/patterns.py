@@ -2,8 +2,8 @@
 
 A client chooses the keys, so a pattern that backtracks without bound would let
 him stop the house. What is refused: repeating a group, more than two repetitions
-without bound (a final ``.*`` is free: it never has to try again), looking
-around, and references to groups.
+without bound (a final ``.*`` is free: it never has to try again), so many
+optional parts that one key could fit in millions of ways, looking around, and references to groups.
 """
 
 import re
@@ -19,6 +19,9 @@ SHORT = 16
 """Up to so many repetitions count as bounded."""
 
 UNBOUNDED = 2
+
+WAYS = 1 << 24
+"""Ways in which a pattern may be tried on the longest key: a fraction of a second."""
 
 _ONE = {op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN}
 _REPEATS = {op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT}
@@ -38,8 +41,11 @@ def compiled(pattern: str) -> re.Pattern[str]:
         raise ValueError("expected a regular expression without flags")
     if parsed and _anything(parsed[-1]):
         parsed.pop()
-    if _unbounded(parsed) > UNBOUNDED:
+    unbounded = _unbounded(parsed)
+    if unbounded > UNBOUNDED:
         raise ValueError(f"expected at most {UNBOUNDED} of '*', '+' and '{{n,}}', besides a '.*' at the end")
+    if _ways(parsed) * LONGEST**unbounded > WAYS:
+        raise ValueError("expected fewer ways for one key to fit: fewer of '?', '|' and '{m,n}'")
     return made
 
 
@@ -79,3 +85,16 @@ def _repeated(_least: int, most: int, items: Any) -> int:
     if len(items) != 1 or items[0][0] not in _ONE:
         raise ValueError("expected a regular expression that repeats only single characters and [sets], no (groups)")
     return int(most > SHORT)
+
+
+def _ways(items: Any) -> int:
+    """In how many ways what is bounded may be tried, one after the other."""
+    ways = 1
+    for kind, value in items:
+        if kind is op.BRANCH:
+            ways *= sum(_ways(branch) for branch in value[1])
+        elif kind in (op.SUBPATTERN, op.ATOMIC_GROUP):
+            ways *= _ways(value[-1] if kind is op.SUBPATTERN else value)
+        elif kind in _REPEATS and value[1] <= SHORT:
+            ways *= value[1] - value[0] + _ways(value[2])
+    return ways

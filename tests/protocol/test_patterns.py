@@ -37,6 +37,10 @@ def test_a_newline_is_a_character_like_others_and_nothing_is_not_found():
         ("(?:.*x|.*y|.*z)(b)", "at most 2"),
         (r"(.)\1", "neither looks around"),
         ("(?=a)(b)", "neither looks around"),
+        ("a?" * 30 + "(b)", "fewer ways"),
+        ("[a-z]{0,16}" * 6 + "(x)", "fewer ways"),
+        ("(?:a?|b?c?)" * 12 + "(x)", "fewer ways"),
+        (".*[a-z]{1,9}[a-z]{1,9}.*(x)", "fewer ways"),
         ("(a)(?<!b)", "neither looks around"),
         ("(a)(?(1)b|c)", "neither looks around"),
         ("(?i)(a)", "without flags"),
@@ -48,7 +52,13 @@ def test_what_could_take_for_ever_or_find_nothing_is_refused(pattern, expected):
     assert expected in str(refused.value)
 
 
-@pytest.mark.parametrize("pattern", [PID, "([^/]+)/.*", "(?>a*)([a-z]{2,40})-.*", "(?:raw|c)?/(.+)", "([0-9]{4})[0-9]{16}.*?", "(x++)y"])
+PLAIN = [
+    PID, "([^/]+)/.*", "(?>a*)([a-z]{2,40})-.*", "(?:raw|c)?/(.+)", "([0-9]{4})[0-9]{16}.*?", "(x++)y",
+    "[A-Z]{2,4}-[0-9]{1,8}-([a-z]{1,10})",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", PLAIN)
 def test_plain_patterns_are_taken(pattern):
     assert patterns.compiled(pattern).groups == 1
 
