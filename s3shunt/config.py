@@ -43,14 +43,20 @@ def declared(options: type) -> tuple[Field[Any], ...]:
 
 
 def read(options: type[T], section: str, given: Mapping[str, str]) -> T:
-    """Parse one section. Raises ConfigError for an unknown, missing or malformed option."""
+    """Parse one section. Raises ConfigError for an unknown, missing or malformed option, and for such as refuse each other.
+
+    What must stand together the dataclass says itself: a ValueError of its ``__post_init__``.
+    """
     known = {f.name: f for f in declared(options)}
     if unknown := sorted(given.keys() - known.keys()):
         raise ConfigError(f"[{section}] has no option {unknown[0]}: expected one of {', '.join(known) or 'none'}")
     if missing := [f.name for f in known.values() if f.default is MISSING and f.name not in given]:
         raise ConfigError(f"[{section}] needs {missing[0]}: {known[missing[0]].metadata['help']}")
     parsed = {name: parse(section, name, known[name].metadata, text) for name, text in given.items()}
-    return options(**parsed)
+    try:
+        return options(**parsed)
+    except ValueError as error:
+        raise ConfigError(f"[{section}] {error}") from None
 
 
 def parse(section: str, name: str, declaration: Mapping[str, Any], text: str) -> Any:
@@ -111,6 +117,17 @@ def size(value: str) -> int:
     if found is None:
         raise ValueError("expected a size such as 1048576, 64K, 1M, 2G or 1T")
     return int(found[1]) << (10 * (" KMGT".index(found[2]) if found[2] else 0))
+
+
+def some(parse: Callable[[str], int]) -> Callable[[str], int]:
+    """A number, size or duration that may not be nothing."""
+
+    def more_than_nothing(value: str) -> int:
+        if not (found := parse(value)):
+            raise ValueError("expected more than 0")
+        return found
+
+    return more_than_nothing
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
@@ -181,7 +198,7 @@ class PolicyOptions:
     max_size: int | None = option(size, "", help="Objects larger than this stay online.")
     storage_class: str = option(choice("GLACIER", "DEEP_ARCHIVE"), "GLACIER", help="Class clients see once the bytes left the store.")
     classes: tuple[str, ...] = option(words, "GLACIER DEEP_ARCHIVE", help="Classes at PUT that send an object to the archive at once.")
-    copies: int = option(number, "1", help="Verified copies the archive must have before the bytes may leave the store.")
+    copies: int = option(some(number), "1", help="Verified copies the archive must have before the bytes may leave the store.")
     evict: str = option(text, "at once", help="'at once', 'after DURATION', 'high PERCENT low PERCENT' (of the store), or 'never'.")
     after_read: str = option(
         choice("keep", "evict"), "keep", help="'evict': a copy leaves the cache, or the landing, once the whole of it was read; or 'keep'."

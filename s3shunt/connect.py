@@ -77,8 +77,7 @@ class House:
         return self._index(truth, name, index) if index else None  # type: ignore[no-any-return]
 
     def _index(self, truth: Truth, name: str, url: str) -> Any:
-        section = f"catalog:{name}"
-        made = _load("index", _scheme(section, "index", url), section)
+        made = index_class(name, url)
         options: Any = truth.options  # type: ignore[attr-defined]
         given = made.Options(url=url, secret_file=options.secret_file, view=options.view, view_keep=options.view_keep)
         return self._once("index", name, lambda: made(given, self))
@@ -163,6 +162,11 @@ def adapter_class(ini: Ini, kind: str, name: str) -> Any:
     return _load(kind, _scheme(f"{kind}:{name}", "url", given.get("url", "")), f"{kind}:{name}")
 
 
+def index_class(name: str, url: str) -> Any:
+    """The class that the index of ``[catalog:name]`` would connect to, without connecting."""
+    return _load("index", _scheme(f"catalog:{name}", "index", url), f"catalog:{name}", "index")
+
+
 def _scheme(section: str, option: str, url: str) -> str:
     scheme, separator, _ = url.partition("://")
     if not separator:
@@ -170,12 +174,12 @@ def _scheme(section: str, option: str, url: str) -> str:
     return scheme
 
 
-def _load(kind: str, scheme: str, section: str) -> Any:
+def _load(kind: str, scheme: str, section: str, option: str = "url") -> Any:
     group = entry_points(group=GROUPS[kind])
     found = [point for point in group if point.name == scheme]
     if not found:
         known = ", ".join(sorted({point.name for point in group}))
-        raise ConfigError(f"[{section}] url = {scheme}://...: no {kind} adapter of that name, expected one of {known}")
+        raise ConfigError(f"[{section}] {option} = {scheme}://...: no {kind} adapter of that name, expected one of {known}")
     return found[0].load()
 
 

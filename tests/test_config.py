@@ -127,6 +127,18 @@ MISTAKES = {
     "eviction behind a pipeline that keeps no record": (
         "record shunt", "shunt", r"\[policy:films\] evict: expected record in \[pipeline:main\]: .* reaches the store"
     ),
+    "bytes that nginx moves, and no nginx": (
+        "use = egg:s3shunt#proxy", "use = egg:s3shunt#proxy\noffload = accel",
+        r"\[app:proxy\] offload = accel: expected accel_peers, the addresses of the nginx",
+    ),
+    "links to a store that clients cannot name": (
+        "use = egg:s3shunt#proxy", "use = egg:s3shunt#proxy\noffload = redirect", r"\[app:proxy\] offload = redirect: expected public"
+    ),
+    "an index that is none": (
+        "secret_file", "index = http://redis:6379\nsecret_file", r"\[catalog:main\] index = http://...: no index adapter .* expected one of"
+    ),
+    "room for nothing": ("bucket = landing", "reserve = 0", r"\[store:landing\] reserve = 0: expected more than 0"),
+    "no copy at all": ("after = 30d", "copies = 0", r"\[policy:films\] copies = 0: expected more than 0"),
     "a store like one that is not there": ("like = main", "like = mian", r"\[store:mian\] is missing: expected such a section, known are"),
     "the state in a section of its own": ("every = 5s", "state = /srv", r"\[job:archive\] state = /srv: expected only in \[DEFAULT\]"),
     "another option in [DEFAULT]": ("state = ./var", "state = ./var\nevery = 9s", r"\[DEFAULT\] every = 9s: expected only state and day"),

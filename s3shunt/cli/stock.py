@@ -65,8 +65,10 @@ def _reached(ini: Ini, name: str, url: str, credentials: Path | None) -> Section
     endpoint, parts = url.removeprefix("s3+").rstrip("/"), urlsplit(url.removeprefix("s3+"))
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise ConfigError(f"--store {parts.scheme}://...: expected http(s)://HOST:PORT, and no name or secret in it")
-    if credentials is None or not credentials.exists():
+    if credentials is None:
         raise ConfigError("--store URL needs --store-credentials or S3SHUNT_STORE_CREDENTIALS: expected a file of the store's keys")
+    if not credentials.exists():
+        raise ConfigError(f"--store-credentials {credentials}: expected a file of the store's keys, there is none")
     found = _asked(endpoint, credentials)
     given = {"url": f"s3+{endpoint}", "credentials": str(credentials.absolute()), "keys": found.keys}
     changes: Sections = {f"store:{name}": given, "up": {"children": " ".join(_others(ini))}}

@@ -70,6 +70,8 @@ def _declared(ini: Ini, kind: str, name: str) -> Section:
     values = config.read(options, f"{kind}:{name}" if name else kind, given)
     if kind == "policy":
         config.policy(name, values)
+    if index := getattr(values, "index", None):
+        connect.index_class(name, index)
     return Section(kind, name, options, values)
 
 

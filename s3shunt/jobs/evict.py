@@ -48,7 +48,7 @@ class Options(JobOptions):
     lease: int = option(config.duration, "30s", help="How long an eviction may take; writers of the key wait meanwhile.")
     store: str = option(config.word, "main", help="The [store:NAME] whose watermarks are looked at.")
     pace: int = option(config.duration, "5s", help="How often a store above its low mark is looked at until it is reached.")
-    batch: int = option(config.number, "500", help="How many objects at most are sent out of the store after one such look.")
+    batch: int = option(config.some(config.number), "500", help="How many objects at most are sent out of the store after one such look.")
 
 
 class EvictJob(Task):

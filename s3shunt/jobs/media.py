@@ -53,7 +53,7 @@ class Options(JobOptions):
     lease: int = option(config.duration, "5m", help="How long a worker that gives no sign of life keeps its object.")
     attempts: int = option(config.number, "3", help="Failures to look into an object after which it is left. Outages do not count.")
     ffprobe: Path | None = option(config.path, "", help="The program, such as /usr/bin/ffprobe; empty: nothing is looked into.")
-    batch: int = option(config.number, "1000", help="How many objects are put in line at once.")
+    batch: int = option(config.some(config.number), "1000", help="How many objects are put in line at once.")
     head: int = option(config.size, "16M", help="How many bytes of the beginning of an object are looked into.")
     tail: int = option(config.size, "16M", help="How many bytes of its end.")
     deadline: int = option(config.duration, "30s", help="How long one look may take.")

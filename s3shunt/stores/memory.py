@@ -27,8 +27,8 @@ CHUNK = 64 * 1024
 class Options:
     url: str = option(config.url, "memory://", help="memory://")
     versioned: tuple[str, ...] = option(config.words, " ", help="Buckets (shell patterns) that keep versions.")
-    capacity: int | None = option(config.size, "", help="How many bytes the store takes for full; for eviction by watermark.")
-    reserve: int | None = option(config.size, "", help="How many bytes recalled copies may take here; empty: any number.")
+    capacity: int | None = option(config.some(config.size), "", help="How many bytes the store takes for full; for eviction by watermark.")
+    reserve: int | None = option(config.some(config.size), "", help="How many bytes recalled copies may take here; empty: any number.")
 
 
 @dataclass(frozen=True)

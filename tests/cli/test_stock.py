@@ -138,6 +138,11 @@ def test_what_cannot_be_is_refused_and_no_secret_said(ini, store, said):
     assert "secret-of-mine" not in str(caught.value)
 
 
+def test_keys_that_are_not_there_are_named(ini, tmp_path):
+    with pytest.raises(ConfigError, match=f"--store-credentials {tmp_path}/none: expected a file of the store's keys"):
+        stock.another(ini, "http://h:1", tmp_path / "none")
+
+
 def test_a_started_store_has_one_pair_of_keys_that_nobody_could_know(ini):
     copy = stock.another(ini, "minio")
     provision.state(copy)

@@ -6,7 +6,6 @@ from typing import Any
 from s3shunt import relay
 from s3shunt.apps.proxy.asked import Fields, path
 from s3shunt.apps.proxy.options import Options
-from s3shunt.config import ConfigError
 from s3shunt.connect import House
 from s3shunt.context import Decision
 from s3shunt.model import Identity
@@ -23,10 +22,6 @@ class Elsewhere:
         self.options, self.house, self.host = options, house, host
         self.region = house.upstream(options.store).region
         self.public = (options.public or "").rstrip("/")
-        if options.offload == "accel" and not options.accel_peers:
-            raise ConfigError("[app:proxy] offload = accel: expected accel_peers, the addresses of the nginx that may be handed requests")
-        if options.offload == "redirect" and not self.public:
-            raise ConfigError("[app:proxy] offload = redirect: expected public, the store's address for clients")
 
     def __call__(
         self, request: Request, decision: Decision, fields: Fields, query: Fields, credential: Callable[[Identity], tuple[str, str]]

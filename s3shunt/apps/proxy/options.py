@@ -25,3 +25,10 @@ class Options:
     redirect_expires: int = option(duration, "60s", help="How long a link to the store is good.")
     redirect_anonymous: bool = option(flag, "no", help="Whether readers whom nobody knows get links too.")
     redirect_uploads: bool = option(flag, "no", help="Whether presigned uploads to plain buckets are sent to the store.")
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a way past us that lacks its other half."""
+        if self.offload == "accel" and not self.accel_peers:
+            raise ValueError("offload = accel: expected accel_peers, the addresses of the nginx that may be handed requests")
+        if self.offload == "redirect" and not self.public:
+            raise ValueError("offload = redirect: expected public, the store's address for clients")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s3shunt import config
-from s3shunt.config import ConfigError, option
+from s3shunt.config import option
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ class Options:
     delete: bool = option(config.flag, "no", help="Whether records may be deleted when nobody can ask for them any more (api = 2).")
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for what is missing or cannot work together."""
+        """Raises ValueError for what is missing or cannot work together."""
         if self.api == "2" and not (self.client_id and self.client_secret_file):
-            raise ConfigError("a MediaHaven archive with api = 2 needs client_id and client_secret_file")
+            raise ValueError("api = 2: expected client_id and client_secret_file")
         if self.arrival == "path" and self.delivery_path is None:
-            raise ConfigError("a MediaHaven archive with arrival = path needs delivery_path")
+            raise ValueError("arrival = path: expected delivery_path, the directory in which the files of 'destination' appear")
         if self.delete and self.api == "1":
-            raise ConfigError("a MediaHaven archive with api = 1 cannot delete: expected delete = no")
+            raise ValueError("delete = yes: expected delete = no, with api = 1 records cannot be deleted")

@@ -37,8 +37,10 @@ WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 @dataclass(frozen=True)
 class Options:
     url: str = option(config.url, help="posix:///DIRECTORY")
-    capacity: int | None = option(config.size, "", help="How many bytes the store takes for full; empty: the file system says.")
-    reserve: int | None = option(config.size, "", help="How many bytes recalled copies may take here; empty: any number.")
+    capacity: int | None = option(
+        config.some(config.size), "", help="How many bytes the store takes for full; empty: the file system says."
+    )
+    reserve: int | None = option(config.some(config.size), "", help="How many bytes recalled copies may take here; empty: any number.")
     fsync: bool = option(config.flag, "yes", help="Whether what was written is on the disk before it is acknowledged.")
 
 
