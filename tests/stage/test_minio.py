@@ -32,9 +32,9 @@ def shared(real):
 
 def new_bucket(store, *, versioned=False):
     name = f"b-{uuid.uuid4().hex[:12]}"
-    store._client(ObjectRef()).create_bucket(Bucket=name)
+    store._asking.client(ObjectRef()).create_bucket(Bucket=name)
     if versioned:
-        store._client(ObjectRef()).put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        store._asking.client(ObjectRef()).put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return name
 
 

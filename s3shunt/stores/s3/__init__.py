@@ -6,63 +6,25 @@ there under its key.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from s3shunt import config
-from s3shunt.config import option
 from s3shunt.model import NULL, Facts, Fingerprint, ObjectRef
 from s3shunt.ports import Evict, ObjectStore, Upstream
-from s3shunt.protocol.errors import (
-    BucketAlreadyExists,
-    BucketAlreadyOwnedByYou,
-    InvalidRequest,
-    NoSuchBucket,
-    NoSuchKey,
-    NotImplemented,
-    PreconditionFailed,
-    SlowDown,
-)
-from s3shunt.stores.s3 import download, probe, upload
+from s3shunt.protocol.errors import InvalidRequest, NoSuchKey, PreconditionFailed, SlowDown
+from s3shunt.stores.s3 import download, look, probe, upload
 from s3shunt.stores.s3 import facts as told
+from s3shunt.stores.s3.asking import Asking
+from s3shunt.stores.s3.options import Options
 from s3shunt.stores.s3.probe import Manners
-from s3shunt.stores.s3.session import Credentials, client, translated
+from s3shunt.stores.s3.session import translated
 
-ASK_EVERY_PART = 200
+__all__ = ["Options", "S3Store"]
+
 STAMP_TRIES = 5
-
-def _bucket_names(value: str) -> bool:
-    return config.choice("global", "per account")(value) == "per account"
-
-
-def _as_paths(value: str) -> bool:
-    return config.choice("exact", "paths")(value) == "paths"
-
-
-@dataclass(frozen=True)
-class Options:
-    url: str = option(config.url, help="s3+http://HOST:PORT or s3+https://HOST[:PORT]")
-    credentials: Path = option(config.path, help='JSON file (mode 0600): {"": {"access_key", "secret_key"}}, or one such pair per account.')
-    buckets: bool = option(_bucket_names, "global", help="'global', or 'per account' where each account has bucket names of its own.")
-    keys: bool = option(_as_paths, "exact", help="'exact', or 'paths' where keys are paths of files, so that a//b is a/b (SeaweedFS).")
-    bucket: str | None = option(config.word, "", help="The one bucket of a store that recalled copies land in.")
-    region: str = option(config.word, "us-east-1", help="Region that requests to the store are signed for.")
-    evict: str = option(
-        config.choice("probe", "version", "if-match", "swift", "unsafe", "none"), "probe",
-        help="How exactly one version is deleted; 'probe' tries whether If-Match is atomic.",
-    )  # fmt: skip
-    swift: str | None = option(config.url, "", help="URL of Swift's own API, for evict = swift.")
-    capacity: int | None = option(config.size, "", help="How many bytes the store takes for full; for eviction by watermark.")
-    reserve: int | None = option(config.size, "", help="How many bytes recalled copies may take here; empty: any number.")
-    acl: bool = option(config.flag, "yes", help="Whether facts include the ACL.")
-    connect_timeout: int = option(config.duration, "5s", help="How long a connection may take.")
-    read_timeout: int = option(config.duration, "60s", help="How long the store may be silent.")
 
 
 class S3Store:
@@ -77,14 +39,12 @@ class S3Store:
         self.per_account = options.buckets
         self.paths = options.keys
         self._house = house
-        self._keys = Credentials(options.credentials, per_account=options.buckets)
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._asking = Asking(options, self.endpoint)
         self._probed: Evict | None = None
-        self._ensured = False
         self._lock = threading.RLock()
 
     def credential(self, account: str) -> tuple[str, str]:
-        return self._keys.find(account)
+        return self._asking.credential(account)
 
     # Reading
 
@@ -92,7 +52,7 @@ class S3Store:
         """On Swift the stamp is looked at before and after: it is that of what was answered in between."""
         for _ in range(STAMP_TRIES if self._evictor else 1):
             before = self._stamp(ref)
-            found = self._head(ref)
+            found = look.head(self._asking, ref, acl=self.options.acl)
             if found is None or not before or before == self._stamp(ref):
                 return replace(found, stamp=found.stamp or before) if found else None
         raise SlowDown("The object is being overwritten all the time.")
@@ -100,50 +60,7 @@ class S3Store:
     def _stamp(self, ref: ObjectRef) -> str:
         if self._evictor is None or ref.version not in (None, NULL):
             return ""
-        return str(self._evictor.stamp(self._placed(ref), self._credential(ref)))
-
-    def _head(self, ref: ObjectRef) -> Facts | None:
-        try:
-            with translated(ref.key):
-                answer = self._client(ref).head_object(**self._name(ref), ChecksumMode="ENABLED")
-        except (NoSuchKey, NoSuchBucket):
-            return None
-        except InvalidRequest:
-            if ref.version is None:
-                raise
-            return None  # what is no version id of this store names nothing
-        found = told.facts(answer["ResponseMetadata"]["HTTPHeaders"])
-        if ref.version not in (None, NULL, found.stamp):
-            return None  # some stores answer with the current version where a bucket keeps none
-        seen = replace(ref, version=found.stamp) if found.stamp else ref
-        return replace(found, parts=self._parts(seen, found), tags=self._tags(seen), **self._acl(seen))
-
-    def _tags(self, ref: ObjectRef) -> dict[str, str]:
-        answer = self._perhaps(lambda: self._client(ref).get_object_tagging(**self._name(ref)))
-        return {tag["Key"]: tag["Value"] for tag in answer.get("TagSet", ())}
-
-    def _acl(self, ref: ObjectRef) -> dict[str, str]:
-        answer = self._perhaps(lambda: self._client(ref).get_object_acl(**self._name(ref))) if self.options.acl else {}
-        document = answer.get("Document", b"")
-        return {"acl": document.decode("utf-8", "replace"), "owner": answer.get("Owner", {}).get("ID", "")}
-
-    def _parts(self, ref: ObjectRef, found: Facts) -> tuple[int, ...]:
-        """Sizes of a multipart object's parts, as the store answers for each; empty where they do not add up."""
-        count = told.part_count(found.etag)
-        asked = range(1, count + 1) if count <= ASK_EVERY_PART else (1, count)
-        sizes = []
-        for number in asked:
-            answer = self._perhaps(lambda n=number: self._client(ref).head_object(**self._name(ref), PartNumber=n))
-            sizes.append(answer.get("ContentLength", -1))
-        if count > ASK_EVERY_PART:  # all but the last of a large upload are of one size, or nothing is said
-            sizes = [sizes[0]] * (count - 1) + [sizes[1]]
-        return tuple(sizes) if sum(sizes) == found.size and min(sizes, default=0) >= 0 else ()
-
-    def _perhaps(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The answer, or nothing where the store does not know the question."""
-        with suppress(NotImplemented, NoSuchKey, InvalidRequest), translated():
-            return ask()
-        return {}
+        return str(self._evictor.stamp(self._asking.placed(ref), self._asking.key_for(ref)))
 
     def read(self, ref: ObjectRef, *, start: int = 0, end: int | None = None, etag: str | None = None) -> Iterator[bytes]:
         how: dict[str, str] = {}
@@ -153,7 +70,7 @@ class S3Store:
             how["IfMatch"] = etag
         try:
             with translated(ref.key):
-                answer = self._client(ref).get_object(**self._name(ref), **how)
+                answer = self._asking.client(ref).get_object(**self._asking.name(ref), **how)
         except InvalidRequest:
             raise NoSuchKey(Key=ref.key) if ref.version is not None else InvalidRequest from None
         if ref.version not in (None, NULL, answer.get("VersionId")):
@@ -165,8 +82,9 @@ class S3Store:
 
     def write(self, ref: ObjectRef, chunks: Iterable[bytes], *, size: int, facts: Facts | None = None) -> Facts:
         with translated(ref.key):
-            self._ensure()
-            done = upload.put(self._client(ref), self._name(replace(ref, version=None)), chunks, size, upload.described(facts))
+            self._asking.ensure()
+            name = self._asking.name(replace(ref, version=None))
+            done = upload.put(self._asking.client(ref), name, chunks, size, upload.described(facts))
         version = done.get("VersionId")
         found = self.head(replace(ref, version=version if version != "null" else None))
         if found is None or found.etag.strip('"') != done["ETag"].strip('"'):
@@ -175,7 +93,7 @@ class S3Store:
 
     def delete(self, ref: ObjectRef) -> None:
         with suppress(NoSuchKey), translated(ref.key):
-            self._client(ref).delete_object(**self._name(ref))
+            self._asking.client(ref).delete_object(**self._asking.name(ref))
 
     # Deleting exactly one version
 
@@ -186,20 +104,20 @@ class S3Store:
         with self._lock:
             if self._probed is None:
                 with translated():
-                    self._probed = probe.bucket(self._made(self._keys.all()[0]))
+                    self._probed = probe.bucket(self._asking.any_client())
             return self._probed
 
     def probe(self, bucket: str, account: str = "") -> Evict:
         """How versions of this bucket can be deleted exactly; NONE where they cannot."""
         at = ObjectRef(bucket, account=account)
-        if self._perhaps(lambda: self._client(at).get_bucket_versioning(Bucket=bucket)).get("Status") == "Enabled":
+        if self._asking.perhaps(lambda: self._asking.client(at).get_bucket_versioning(Bucket=bucket)).get("Status") == "Enabled":
             return Evict.VERSION
         return self.evict if self.evict is not Evict.VERSION else Evict.NONE
 
     def manners(self) -> Manners:
         """How it takes keys, found out on scratch objects; AccessDenied where no bucket may be made for them."""
         with translated():
-            return probe.manners(self._made(self._keys.all()[0]))
+            return probe.manners(self._asking.any_client())
 
     def delete_exact(self, ref: ObjectRef, fingerprint: Fingerprint) -> None:
         if ref.version not in (None, NULL, fingerprint.stamp):
@@ -209,7 +127,7 @@ class S3Store:
             return
         way = self.evict
         if way is Evict.SWIFT and self._evictor is not None:
-            self._evictor.delete_exact(self._placed(ref), fingerprint, self._credential(ref))
+            self._evictor.delete_exact(self._asking.placed(ref), fingerprint, self._asking.key_for(ref))
             return
         if way not in (Evict.IF_MATCH, Evict.UNSAFE):
             raise InvalidRequest("This store cannot delete exactly one version of an object whose bucket keeps none.")
@@ -218,7 +136,7 @@ class S3Store:
             return
         how = {"IfMatch": fingerprint.etag} if way is Evict.IF_MATCH else {}
         with suppress(NoSuchKey, PreconditionFailed), translated(ref.key):
-            self._client(ref).delete_object(**self._name(ref), **how)
+            self._asking.client(ref).delete_object(**self._asking.name(ref), **how)
 
     @cached_property
     def _evictor(self) -> Any:
@@ -235,13 +153,13 @@ class S3Store:
     def list(
         self, bucket: str, *, prefix: str = "", after: str = "", limit: int = 1000, account: str = ""
     ) -> list[tuple[str, Facts]]:
-        at = self._placed(ObjectRef(bucket, account=account))
+        at = self._asking.placed(ObjectRef(bucket, account=account))
         if at.bucket == self.options.bucket:
-            self._ensure()
+            self._asking.ensure()
         found: list[tuple[str, Facts]] = []
         with translated():
             while len(found) < limit:
-                page = self._client(at).list_objects_v2(
+                page = self._asking.client(at).list_objects_v2(
                     Bucket=at.bucket, Prefix=prefix, StartAfter=after, MaxKeys=min(1000, limit - len(found))
                 )
                 found += [(item["Key"], told.listed(item)) for item in page.get("Contents", ())]
@@ -249,42 +167,6 @@ class S3Store:
                     break
                 after = found[-1][0]
         return found
-
-    # Who asks for what
-
-    def _ensure(self) -> None:
-        """Make the bucket to land in, once."""
-        if self.options.bucket is None or self._ensured:
-            return
-        asking = self._client(ObjectRef())
-        with translated():
-            try:
-                asking.head_bucket(Bucket=self.options.bucket)
-            except ClientError:
-                with suppress(BucketAlreadyOwnedByYou, BucketAlreadyExists), translated():
-                    asking.create_bucket(Bucket=self.options.bucket)
-        self._ensured = True
-
-    def _placed(self, ref: ObjectRef) -> ObjectRef:
-        return ref if ref.bucket else replace(ref, bucket=self.options.bucket or "")
-
-    def _name(self, ref: ObjectRef) -> dict[str, str]:
-        at = self._placed(ref)
-        name = {"Bucket": at.bucket, "Key": at.key}
-        return {**name, "VersionId": ref.version} if ref.version is not None else name
-
-    def _credential(self, ref: ObjectRef) -> tuple[str, str]:
-        return self.credential(ref.account if self.per_account else "")
-
-    def _client(self, ref: ObjectRef) -> Any:
-        return self._made(self._credential(ref))
-
-    def _made(self, key: tuple[str, str]) -> Any:
-        with self._lock:
-            if key not in self._clients:
-                waits = self.options.connect_timeout / 1000, self.options.read_timeout / 1000
-                self._clients[key] = client(self.endpoint, self.region, key, *waits)
-            return self._clients[key]
 
 
 _: type[ObjectStore] = S3Store
