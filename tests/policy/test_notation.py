@@ -39,7 +39,7 @@ def test_no_field_of_an_entry_is_forgotten(field):
         ref=ObjectRef("b", "k", "v", "a"), state=State.LOST, facts=Facts(size=1, etag="e", last_modified=2), current=False, revision=3,
         generation=4, token="t", lease=5, writers=6, storage_class="GLACIER", store="s", place=Place("l", "n"), archive="tape",
         archive_id="i", copies=7, interests=(Interest("me", 1),), restored_until=8, due=9, external_id="x", media_kind="m",
-        media={"a": "b"}, reason="r",
+        media={"a": "b"}, reason="r", pinned=10,
     )  # fmt: skip
     empty = Entry(ref=ObjectRef())
     assert getattr(full, field) != getattr(empty, field), "give the field a value here"
