@@ -60,7 +60,7 @@ class TestRedisIndexOverTcp(IndexContract):
 
 
 def records(index):
-    with index._link() as link:
+    with index._links.one() as link:
         link.send_command("KEYS", index._prefix + "*")
         names = link.read_response()
         values = []
@@ -71,7 +71,7 @@ def records(index):
 
 
 def overwrite(index, name, value):
-    with index._link() as link:
+    with index._links.one() as link:
         link.send_command("SET", name, value)
         link.read_response()
 
@@ -126,7 +126,7 @@ def test_a_record_that_is_too_large_stays_in_the_database(connect):
 
 def test_more_calls_at_once_than_allowed_are_misses(connect):
     index = filled(connect(connections=1))
-    with index._link():
+    with index._links.one():
         assert index.get(ENTRY.ref).ticket == ""
     assert index.get(ENTRY.ref).entry == ENTRY
 
@@ -173,7 +173,7 @@ def test_a_forked_process_makes_its_own_connections(connect):
     index = filled(connect())
     child = os.fork()
     if child == 0:
-        os._exit(0 if not index._mine() and index.get(ENTRY.ref).entry == ENTRY else 1)
+        os._exit(0 if not index._links.mine() and index.get(ENTRY.ref).entry == ENTRY else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert index.get(ENTRY.ref).entry == ENTRY
 
@@ -227,7 +227,7 @@ def test_a_bucket_is_shared_by_all_who_take_from_it(connect):
 def test_a_bucket_that_somebody_wrote_into_is_empty_and_no_worse(connect):
     index = connect()
     index.spend("peer a", 1, 100.0, 10)
-    with index._link() as link:
+    with index._links.one() as link:
         link.send_command("SET", next(name for name in records_named(index, "spent:")), "9e15")
         link.read_response()
     granted, wait = index.spend("peer a", 1, 100.0, 10)
@@ -237,12 +237,12 @@ def test_a_bucket_that_somebody_wrote_into_is_empty_and_no_worse(connect):
 def test_a_bucket_that_is_full_again_leaves_nothing_behind(connect):
     index = connect()
     index.spend("quick", 1, 0.5, 10)
-    with index._link() as link:
+    with index._links.one() as link:
         link.send_command("PTTL", next(name for name in records_named(index, "spent:")))
         assert link.read_response() <= 2
 
 
 def records_named(index, part):
-    with index._link() as link:
+    with index._links.one() as link:
         link.send_command("KEYS", f"{index._prefix}{part}*")
         return link.read_response() or [b"gone"]

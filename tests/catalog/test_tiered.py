@@ -319,7 +319,7 @@ def test_flushall_never_gives_a_wrong_answer(tmp_path):
         put(one, ROW)
         until(lambda: other.find(CURRENT) and other._open)
         for due in range(20):
-            with one._index._link() as link:
+            with one._index._links.one() as link:
                 link.send_command("FLUSHALL")
                 link.read_response()
             assert other.find_truth(CURRENT).due == one.find(CURRENT).due
