@@ -30,9 +30,9 @@ def shared(real):
 
 def new_bucket(store, *, versioned=False):
     name = f"b-{uuid.uuid4().hex[:12]}"
-    store._client(ObjectRef()).create_bucket(Bucket=name)
+    store._asking.client(ObjectRef()).create_bucket(Bucket=name)
     if versioned:
-        store._client(ObjectRef()).put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        store._asking.client(ObjectRef()).put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return name
 
 
@@ -91,7 +91,7 @@ def test_a_large_upload_that_breaks_leaves_nothing(shared, monkeypatch):
     with pytest.raises(ConnectionResetError):
         shared.write(ObjectRef(bucket, "large"), torn(), size=9 << 20)
     assert shared.list(bucket) == []
-    assert shared._client(ObjectRef()).list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
+    assert shared._asking.client(ObjectRef()).list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
 
 
 def test_two_heads_of_one_version_have_one_fingerprint(shared):

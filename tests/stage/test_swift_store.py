@@ -47,7 +47,7 @@ def shared(swift):
 
 
 def new_bucket(store, *, versioned=False):
-    name, client = f"b-{uuid.uuid4().hex[:12]}", store._client(ObjectRef(account="films"))
+    name, client = f"b-{uuid.uuid4().hex[:12]}", store._asking.client(ObjectRef(account="films"))
     client.create_bucket(Bucket=name)
     if versioned:
         client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
@@ -89,7 +89,7 @@ def count_segments(store, bucket):
 
 def test_its_conditional_delete_is_not_believed(swift):
     store = opened(swift)
-    assert probe.bucket(store._client(ObjectRef(account="films"))) is Evict.VERSION
+    assert probe.bucket(store._asking.client(ObjectRef(account="films"))) is Evict.VERSION
 
 
 def test_an_overwrite_survives_a_delete_of_what_it_replaced_in_every_order(shared):
