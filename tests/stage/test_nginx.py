@@ -667,6 +667,23 @@ def test_the_stores_own_name_is_for_links_alone(direct, method):
     assert direct.ask(head(method, "/plain-x/a", signed), method, public)[0] == 403
 
 
+def test_who_holds_a_link_adds_nothing_to_what_was_signed(direct):
+    s3, bucket = direct.s3(), f"plain-{secrets.token_hex(4)}"
+    s3.create_bucket(Bucket=bucket)
+    link = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "a"}).removeprefix(direct.nginx.url)
+    past_permission = head("PUT", link, {"Host": direct.host, "Content-Length": "5"})
+    with direct.line(direct.site.endpoints[0]) as to:
+        to.sendall(past_permission + b"bytes")
+        status, told, _ = answer(to)
+    assert status == 307
+    public = urlsplit(told["location"])
+    fields = {"Host": public.netloc, "X-Amz-Storage-Class": "GLACIER", "X-Amz-Website-Redirect-Location": "/evil", "Content-Length": "5"}
+    sent = head("PUT", f"{public.path}?{public.query}", fields) + b"bytes"
+    assert direct.ask(sent, "PUT", f"https://{public.netloc}")[0] in (200, 201)
+    read = s3.head_object(Bucket=bucket, Key="a")
+    assert (read.get("StorageClass", "STANDARD"), "WebsiteRedirectLocation" in read) == ("STANDARD", False)
+
+
 # The store first
 
 
