@@ -1,7 +1,8 @@
-"""Finds what no entry tells of: objects written behind our back, or before there was a policy.
+"""Finds what no entry tells of: objects written behind our back, or before there was a policy; and what a changed policy says of others.
 
 ``every`` so often the buckets of each policy that has ``after`` are listed, and
-objects that are old and large enough get an archive job. Buckets are those the
+objects that are old and large enough get an archive job, those that are verified
+and may leave the store by the policy of today an eviction. Buckets are those the
 catalog remembers, those a policy names without a pattern, and those named here
 (``account/bucket`` where the store has accounts).
 
@@ -17,7 +18,7 @@ from fnmatch import fnmatchcase
 from s3shunt import config
 from s3shunt.config import option
 from s3shunt.model import NULL, Bucket, Entry, Facts, Job, ObjectRef, Policy, State
-from s3shunt.policy.record import archive_job, matches
+from s3shunt.policy.record import archive_job, evict_job, matches
 from s3shunt.work import JobOptions, Later, Outcome, Task
 
 PAGE = 1000
@@ -71,6 +72,8 @@ class ScanJob(Task):
         if row is not None:
             if row.state is State.ONLINE and not row.writers and not row.reason:
                 self.truth.enqueue(archive_job(row, policy.name, row.due or self.clock.now()))
+            if row.state is State.VERIFIED and policy.evict_after is not None:
+                self.truth.enqueue(evict_job(row, policy.name, self.clock.now() + policy.evict_after))
             return
         if bucket.plain and self.truth.bucket(bucket.account, bucket.name) is not None:
             self.truth.save_bucket(replace(bucket, plain=False))  # from here on its reads look the entry up

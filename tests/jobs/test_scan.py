@@ -1,4 +1,5 @@
 from s3shunt.model import Bucket, ObjectRef, State
+from s3shunt.stores.memory import MemoryStore
 
 DAY = 86_400_000
 
@@ -25,6 +26,49 @@ def test_a_bucket_in_which_something_was_found_is_plain_no_more(works):
     works.clock.later(31 * DAY)
     works.work()
     assert not works.catalog.bucket("", "aged").plain
+
+
+HELD = "[policy:held]\nbuckets = held\narchive = tape\nafter = 30d\nevict = {}\n"
+
+
+def another(make, before, evict):
+    """The same catalog, store and tapes under a policy that was changed; as late as the one before."""
+    kept = {"main": before.store, "landing": before.landing}
+    now = make(
+        catalog=before.catalog, archive=before.tape, more=HELD.format(evict),
+        wrap=lambda port, name: kept.get(name, port) if isinstance(port, MemoryStore) else port,
+    )  # fmt: skip
+    now.clock.later(before.clock.now() - now.clock.now())
+    return now
+
+
+def test_what_an_earlier_policy_kept_in_the_store_leaves_by_the_one_of_today(make):
+    before = make(more=HELD.format("never"))
+    before.store.write(ObjectRef("held", "old"), [b"xxx"], size=3)
+    before.clock.later(33 * DAY)
+    before.work()
+    assert before.row("old", "held").state is State.VERIFIED
+    now = another(make, before, "after 1d")
+    now.clock.later(DAY)
+    now.work()
+    assert now.row("old", "held").state is State.VERIFIED  # nobody knows since when it could have gone
+    now.clock.later(DAY)
+    now.work()
+    assert now.row("old", "held").state is State.ARCHIVED
+
+
+def test_an_eviction_that_is_due_is_not_put_off_by_a_scan(make):
+    before = make(more=HELD.format("after 3d"))
+    before.store.write(ObjectRef("held", "old"), [b"xxx"], size=3)
+    before.clock.later(33 * DAY)
+    before.work()
+    now = another(make, before, "after 9d")
+    now.clock.later(2 * DAY)
+    now.work()
+    assert now.row("old", "held").state is State.VERIFIED
+    now.clock.later(DAY)
+    now.work()
+    assert now.row("old", "held").state is State.ARCHIVED
 
 
 def test_the_scan_runs_once_in_its_time_however_many_workers_begin(works):
