@@ -150,7 +150,7 @@ def secrets(path: Path) -> list[str]:
             raise ConfigError(f"[app:notices] secret_file = {path}: others may read it: expected mode 0600")
         found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except OSError as error:
-        raise ConfigError(f"[app:notices] secret_file = {path}: {error.strerror}") from None
+        raise ConfigError(f"[app:notices] secret_file = {path}: {error.strerror}: expected a file of secrets, each on a line") from None
     if not found or min(map(len, found)) < 16:
         raise ConfigError(f"[app:notices] secret_file = {path}: expected secrets of 16 characters or more, each on a line")
     return found

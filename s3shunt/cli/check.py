@@ -10,7 +10,7 @@ from s3shunt import config, connect
 from s3shunt.cli import say, walk
 from s3shunt.config import ConfigError, Ini
 from s3shunt.model import ObjectRef
-from s3shunt.protocol.errors import S3Error
+from s3shunt.protocol.errors import S3Error, ServiceUnavailable
 
 
 @click.command()
@@ -83,16 +83,17 @@ def _remarks(ini: Ini) -> list[dict[str, Any]]:
 def _probe(house: connect.House) -> list[dict[str, Any]]:
     makers = {"catalog": house.truth, "keys": house.keys, "store": house.store, "archive": house.archive}
     named = [(kind, name) for kind in makers for name in house.ini.names(kind)]
-    answers = [{"probe": f"{kind}:{name}", "answer": _asked(kind, makers[kind], name)} for kind, name in named]
+    answers = [{"probe": f"{kind}:{name}", "answer": _asked(house, kind, makers[kind], name)} for kind, name in named]
     return [line for answer in answers for line in (answer, *_mannered(house, answer))]
 
 
-def _asked(kind: str, make: Any, name: str) -> str:
+def _asked(house: connect.House, kind: str, make: Any, name: str) -> str:
     """One harmless question to an adapter."""
     try:
         adapter = make(name)
         if kind == "catalog":
             adapter.jobs(limit=1)
+            _index(house, name)
         elif kind == "keys":
             adapter.all()
         elif kind == "store":
@@ -100,8 +101,18 @@ def _asked(kind: str, make: Any, name: str) -> str:
         else:
             adapter.find(tag="s3shunt-probe")
     except (S3Error, ConfigError, OSError) as error:
-        return f"{type(error).__name__}: {error}"
+        return f"{type(error).__name__}: {say.problem(error)}"
     return "ok"
+
+
+def _index(house: connect.House, name: str) -> None:
+    """Raises ServiceUnavailable for one that is named and does not answer: without it everything works, slower."""
+    index: Any = house.meter(name)
+    if index is None:
+        return
+    index.get(ObjectRef("s3shunt-probe", "-"))
+    if index.down:
+        raise ServiceUnavailable("its index does not answer, or wants another REDIS_PASSWORD")
 
 
 def _mannered(house: connect.House, answer: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -50,5 +50,7 @@ def main() -> None:
     try:
         cli(standalone_mode=True)
     except (ConfigError, S3Error) as error:
-        print(f"s3shunt: {error}", file=sys.stderr)
+        from s3shunt.cli import say
+
+        print(f"s3shunt: {say.problem(error)}", file=sys.stderr)
         sys.exit(2)

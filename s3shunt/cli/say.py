@@ -68,6 +68,12 @@ def aloud() -> None:
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")  # known: docs/decisions say what follows from it
 
 
+def problem(error: BaseException) -> str:
+    """What was in the way, and in one line what was behind it: a refusal of ours does not say why a database is away."""
+    why = str(error.__cause__ or "").partition("\n")[0]
+    return f"{error} ({why})" if why else str(error)
+
+
 def rows(columns: Sequence[str], found: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
     """Rows for people, or one JSON object a line for programs."""
     if as_json:

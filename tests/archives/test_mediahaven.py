@@ -818,6 +818,8 @@ def test_a_section_that_cannot_work_stops_the_start(second, given):
 @pytest.mark.parametrize(("given", "problem"), [
     ({}, None), ({"delivery": "nowhere"}, "delivery = nowhere"), ({"client_id": ""}, "expected client_id"),
     ({"arrival": "path"}, "\\[archive:tape\\] arrival = path: expected delivery_path"),
+    ({"external_id": "("}, r"\[archive:tape\] external_id = \(: expected a regular expression \("),
+    ({"external_id": ".*"}, "expected a regular expression with a group"),
 ])  # fmt: skip
 def test_check_sees_it_without_connecting(second, given, problem):
     told = {**site.section(second.home, second.server), **given}

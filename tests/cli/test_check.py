@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from s3shunt import config
-from s3shunt.cli import check, sample, walk
+from s3shunt.cli import check, sample, say, walk
 from s3shunt.cli.main import cli
 from s3shunt.config import Ini, option
-from s3shunt.protocol.errors import AccessDenied
+from s3shunt.protocol.errors import AccessDenied, ServiceUnavailable
 from s3shunt.stores.s3 import S3Store
 from s3shunt.stores.s3.probe import Manners
 
@@ -63,6 +63,23 @@ def test_a_probe_of_what_is_not_there_fails(site):
     answers = {line.get("probe"): line.get("answer") for line in map(json.loads, done.stdout.splitlines())}
     assert done.exit_code == 1
     assert "ServiceUnavailable" in answers["store:gone"]
+
+
+def test_a_probe_says_that_an_index_does_not_answer(site):
+    ini = site.ini.with_name("far.ini")
+    ini.write_text(site.ini.read_text() + f"[catalog:far]\nurl = sqlite:///{site.state}/far.db\nindex = redis://127.0.0.1:9/0\n")
+    assert CliRunner().invoke(cli, ["catalog", "upgrade", "--name", "far", "-c", str(ini)]).exit_code == 0
+    lines = [json.loads(line) for line in run(ini, "--probe", "--json").stdout.splitlines()]
+    answers = {line.get("probe"): line.get("answer") for line in lines}
+    assert "its index does not answer" in answers["catalog:far"]
+    assert answers["keys:main"] == "ok"
+
+
+def test_what_was_behind_a_problem_is_said_in_one_line():
+    error = ServiceUnavailable("The catalog cannot be reached.")
+    assert say.problem(error) == "The catalog cannot be reached."
+    error.__cause__ = OSError("password authentication failed\n(background on this error)")
+    assert say.problem(error) == "The catalog cannot be reached. (password authentication failed)"
 
 
 @pytest.mark.parametrize(

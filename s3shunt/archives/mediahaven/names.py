@@ -8,7 +8,6 @@ from s3shunt.archives.mediahaven import query, records
 from s3shunt.archives.mediahaven.link import JSON, SECTIONS, Link
 from s3shunt.archives.mediahaven.options import Options
 from s3shunt.archives.mediahaven.records import Record
-from s3shunt.config import ConfigError
 from s3shunt.model import ObjectRef
 from s3shunt.protocol.errors import ServiceUnavailable
 
@@ -19,12 +18,7 @@ class Names:
     def __init__(self, options: Options, link: Link) -> None:
         self._options, self._link = options, link
         self._path, self._accept = ("/records", JSON) if options.api == "2" else ("/media", SECTIONS)
-        try:
-            self._pattern = re.compile(options.external_id, re.DOTALL)
-        except re.error as error:
-            raise ConfigError(f"external_id = {options.external_id}: not a pattern: {error}") from None
-        if not self._pattern.groups:
-            raise ConfigError(f"external_id = {options.external_id}: expected a group")
+        self._pattern = re.compile(options.external_id, re.DOTALL)
 
     def by_id(self, id_: str) -> Record | None:
         if not id_.strip("."):

@@ -1,5 +1,6 @@
 """What an operator says in ``[archive:NAME]``, and what of it cannot work together."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,3 +94,9 @@ class Options:
             raise ValueError("arrival = path: expected delivery_path, the directory in which the files of 'destination' appear")
         if self.delete and self.api == "1":
             raise ValueError("delete = yes: expected delete = no, with api = 1 records cannot be deleted")
+        try:
+            groups = re.compile(self.external_id).groups
+        except re.error as error:
+            raise ValueError(f"external_id = {self.external_id}: expected a regular expression ({error})") from None
+        if not groups:
+            raise ValueError(f"external_id = {self.external_id}: expected a regular expression with a group in parentheses")
