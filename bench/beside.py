@@ -5,6 +5,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import lab
@@ -186,7 +187,7 @@ def _fill(where: Lab, port: int, keys: tuple[str, str]) -> None:
 
 def _put(connection: http.client.HTTPConnection, path: str, body: bytes, keys: tuple[str, str]) -> tuple[int, str]:
     host = f"127.0.0.1:{connection.port}"
-    lines = load.signed("PUT", path, host, sigv4.sha256(body).hexdigest(), keys, content_length=str(len(body)))
+    lines = load.signed("PUT", path, host, sha256(body).hexdigest(), keys, content_length=str(len(body)))
     try:
         connection.request("PUT", path, body, dict(line.split(": ", 1) for line in lines))
         answer = connection.getresponse()
