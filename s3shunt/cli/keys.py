@@ -12,6 +12,7 @@ from s3shunt import config
 from s3shunt.cli import provision, say
 from s3shunt.config import ConfigError, Ini
 from s3shunt.model import Grant, Key
+from s3shunt.protocol.listing import iso
 
 
 @click.group()
@@ -26,13 +27,24 @@ def _record(key: Key, *, secret: bool = False) -> dict[str, Any]:
     return {**found, "secret_key": key.secret_key} if secret else found
 
 
+def _line(key: Key) -> dict[str, Any]:
+    """The same for people: when it ends, and what it may where."""
+    may = None if key.grants is None else "; ".join(map(_may, key.grants)) or "nothing"
+    return {**_record(key), "expires": key.expires and iso(key.expires)[:19] + "Z", "disabled": "yes" if key.disabled else "", "grants": may}
+
+
+def _may(grant: Grant) -> str:
+    where = [f"{bucket}/{prefix}" if prefix else bucket for bucket in grant.buckets for prefix in grant.prefixes]
+    return f"{' '.join(where)}: {' '.join(grant.allow)}"
+
+
 @keys.command("list")
 @click.option("--name", default="main", show_default=True, help="Which [keys:NAME].")
 @say.with_ini
 @say.with_json
 def list_(ini: Path, name: str, *, as_json: bool) -> None:
     """Every key, without its secret."""
-    found = [_record(key) for key in say.house(ini).keys(name).all()]
+    found = [_record(key) if as_json else _line(key) for key in say.house(ini).keys(name).all()]
     say.rows(("access_key", "account", "expires", "disabled", "grants"), found, as_json=as_json)
 
 

@@ -53,3 +53,12 @@ def test_a_key_is_exported_for_a_shell(site):
 
     said = CliRunner().invoke(cli, ["keys", "export", "--file", str(site.state / "keys.json")]).output
     assert said.splitlines() == [f"export AWS_ACCESS_KEY_ID={key['access_key']}", f"export AWS_SECRET_ACCESS_KEY={key['secret_key']}"]
+
+
+def test_a_list_for_people_says_when_a_key_ends_and_what_it_may_where(site):
+    words = ("--bucket", "films", "--prefix", "in/", "--allow", "read list", "--lifetime", "30d")
+    drawn = site.json("keys", "add", "desk", *words)[0]
+    told = site.said("keys", "list")
+    assert "films/in/: read" in told
+    assert str(drawn["expires"]) not in told
+    assert site.json("keys", "list")[-1]["expires"] == drawn["expires"]
