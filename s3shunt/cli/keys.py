@@ -30,7 +30,8 @@ def _record(key: Key, *, secret: bool = False) -> dict[str, Any]:
 def _line(key: Key) -> dict[str, Any]:
     """The same for people: when it ends, and what it may where."""
     may = None if key.grants is None else "; ".join(map(_may, key.grants)) or "nothing"
-    return {**_record(key), "expires": key.expires and iso(key.expires)[:19] + "Z", "disabled": "yes" if key.disabled else "", "grants": may}
+    ends = iso(key.expires)[:19] + "Z" if key.expires else None
+    return {**_record(key), "expires": ends, "disabled": "yes" if key.disabled else "", "grants": may}
 
 
 def _may(grant: Grant) -> str:
