@@ -10,6 +10,7 @@ says holds, but for addresses, the names of secrets' files, and the waits of ``Q
 """
 
 import json
+import os
 import secrets
 import shutil
 import subprocess
@@ -192,7 +193,8 @@ def environ() -> dict[str, str]:
 @contextmanager
 def house(source: Path, kind: str, *, arrival: str = "s3", more: More | None = None, quick: bool = True) -> Iterator[House]:
     """Everything up when entered, schema and first key made by the command. ``kind`` is the store's, ``more`` goes over all."""
-    home = Path(tempfile.mkdtemp(prefix="s3shunt-vrt-"))
+    open_to_all = "/tmp" if os.getuid() == 0 else None  # the user postgres has to walk to it, wherever TMPDIR is
+    home = Path(tempfile.mkdtemp(prefix="s3shunt-vrt-", dir=open_to_all))
     made = House(home, logs(f"vrt-{kind}-{secrets.token_hex(3)}"), {})
     try:
         _place(made, kind, arrival, (source.parent.parent / "containers/nginx/tls.conf").read_text())
