@@ -52,17 +52,17 @@ class Robot:
     def turn(self, now: int) -> None:
         """Everything that had the time to happen."""
         self._start(now)
-        for export in self.exports.values():
+        for export in list(self.exports.values()):
             self._finish(export, now)
 
     def stand(self) -> list[tuple[int | None, str, bool]]:
         """How far each export is."""
-        return [(one.began, one.end, one.delivered) for one in self.exports.values()]
+        return [(one.began, one.end, one.delivered) for one in list(self.exports.values())]
 
     def _start(self, now: int) -> None:
         knobs = self.knobs()
         self.threads = (self.threads + [Thread(self.since) for _ in range(knobs.threads)])[: knobs.threads]
-        waiting = [one for one in self.exports.values() if one.began is None and one.end != "cancelled"]
+        waiting = [one for one in list(self.exports.values()) if one.began is None and one.end != "cancelled"]
         while waiting and self.threads:
             thread = min(self.threads, key=lambda one: one.free_at)
             start = max(thread.free_at, min(one.created for one in waiting))

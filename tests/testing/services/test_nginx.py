@@ -1,5 +1,6 @@
 import os
 import ssl
+import threading
 from pathlib import Path
 from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
@@ -22,9 +23,14 @@ def said(running):
 def gone(pid):
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()  # an orphan nobody has buried yet
+    except (ProcessLookupError, FileNotFoundError):
         return True
-    return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()  # an orphan nobody has buried yet
+
+
+def all_gone(pids):
+    """Within a few seconds: what was killed on a busy machine ends when its turn comes."""
+    return any(all(gone(pid) for pid in pids) or threading.Event().wait(0.05) for _ in range(100))
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
@@ -34,12 +40,12 @@ def test_it_runs_ends_comes_again_and_leaves_nothing_behind(how):
         first, workers = running.pid, running.children()
         assert len(workers) == 2
         getattr(running, how)()
-        assert all(gone(pid) for pid in [first, *workers])
+        assert all_gone([first, *workers])
         running.start()
         assert said(running) == "here"
         home, second = running.home, [running.pid, *running.children()]
     assert not home.exists()
-    assert all(gone(pid) for pid in second)
+    assert all_gone(second)
 
 
 def test_a_reload_takes_another_configuration():
