@@ -63,9 +63,15 @@ class AuditJob(Task):
 
     def findings(self, *, repair: bool) -> Iterator[Finding]:
         for row in self._rows():
-            for kind, detail, step in self._look(row):
+            found = list(self._look(row))
+            for kind, detail, step in found if found and self._unchanged(row) else ():
                 yield Finding(kind, row.ref, detail, bool(repair and step is not None and self.catalog.commit(step)))
         yield from self._strays(repair=repair)
+
+    def _unchanged(self, row: Entry) -> bool:
+        """What moved while it was looked at was seen half in one state and half in the next: it is looked at another time."""
+        again = self.truth.find(row.ref)
+        return again is not None and again.revision == row.revision
 
     def _rows(self) -> Iterator[Entry]:
         last = None

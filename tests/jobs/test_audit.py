@@ -66,3 +66,19 @@ def test_bytes_in_the_store_of_a_key_that_is_on_tape_are_told(works):
     works.archived("a", FILM)
     works.store.write(ObjectRef("films", "a"), [b"behind"], size=6)
     assert kinds(works, repair=True) == ["double"]
+
+
+def test_a_row_that_moves_while_it_is_looked_at_is_no_finding(works):
+    works.archived("a", FILM)
+    works.restore("a")
+    works.work()
+    look = works.landing.head
+
+    def expired_meanwhile(ref):
+        works.clock.later(3 * 86_400_000)
+        works.work()
+        return look(ref)
+
+    works.landing.head = expired_meanwhile
+    assert kinds(works) == []
+    assert works.row("a").state is State.ARCHIVED
