@@ -30,7 +30,7 @@ daemon off; master_process off; pid {home}/{name}.pid; error_log {home}/{name}.l
 events {{ worker_connections 16000; }}
 http {{
   access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 100000000; keepalive_timeout 300;
-  client_max_body_size 0; open_file_cache max=20000; default_type application/octet-stream;
+  client_max_body_size 0; open_file_cache max=18000; default_type application/octet-stream;
   client_body_temp_path {home}/{name}-b; proxy_temp_path {home}/{name}-p; fastcgi_temp_path {home}/{name}-f;
   uwsgi_temp_path {home}/{name}-u; scgi_temp_path {home}/{name}-s;
   {servers}

@@ -73,7 +73,7 @@ class ScanJob(Task):
             if row.state is State.ONLINE and not row.writers and not row.reason:
                 self.truth.enqueue(archive_job(row, policy.name, row.due or self.clock.now()))
             if row.state is State.VERIFIED and policy.evict_after is not None:
-                self.truth.enqueue(evict_job(row, policy.name, self.clock.now() + policy.evict_after))
+                self.truth.enqueue(evict_job(row, policy.name, self.clock.now(), policy.evict_after))
             return
         if bucket.plain and self.truth.bucket(bucket.account, bucket.name) is not None:
             self.truth.save_bucket(replace(bucket, plain=False))  # from here on its reads look the entry up

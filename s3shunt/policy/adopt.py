@@ -77,7 +77,7 @@ def unfinished(entry: Entry, policies: Sequence[Policy], now: int) -> Job | None
         return archive_job(entry, taker.name, now) if taker else None
     if entry.state is State.VERIFIED:
         policy = next((one for one in candidates(policies, entry.ref) if one.archive == entry.archive), None)
-        return evict_job(entry, policy.name, now + policy.evict_after) if policy and policy.evict_after is not None else None
+        return evict_job(entry, policy.name, now, policy.evict_after) if policy and policy.evict_after is not None else None
     return None
 
 

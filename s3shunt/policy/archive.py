@@ -118,8 +118,8 @@ def verified(row: Entry | None, seen: Facts | None, copy: Copy, policy: Policy, 
     if seen.fingerprint != row.facts.fingerprint:
         return changed(row, seen, policy, hold)
     safe = replace(row, state=State.VERIFIED, token=None, lease=None, archive_id=copy.archive_id, copies=copy.copies)
-    due = hold.now + policy.evict_after if policy.evict_after is not None else None
-    jobs = () if due is None else (evict_job(safe, policy.name, due),)
+    jobs = () if policy.evict_after is None else (evict_job(safe, policy.name, hold.now, policy.evict_after),)
+    due = jobs[0].due if jobs else None
     return Step(swaps=(Swap(row, replace(safe, due=due)),), jobs=jobs, released=(("discard", _orphan_job(row, 0).dedupe),))
 
 

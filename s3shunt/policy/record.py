@@ -16,6 +16,8 @@ from s3shunt.policy import media
 ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 SKEW = 60_000
 """How far the store's clock may be behind ours."""
+KNOWN = 2_000
+"""A proxy may take a bucket for plain a second longer, and would believe the store's 404: until all know better, the bytes stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,7 @@ def _resaved(row: Entry, intent: Intent, written: Written, policy: Policy | None
     """
     fresh = replace(_fresh(row, written, policy), state=State.VERIFIED, archive=row.archive, archive_id=row.archive_id, copies=row.copies)
     fresh = replace(fresh, media=row.media, media_kind=row.media_kind) if row.media else fresh
-    jobs = () if policy is None or policy.evict_after is None else (evict_job(fresh, policy.name, (fresh.due or 0) + policy.evict_after),)
+    jobs = () if policy is None or policy.evict_after is None else (evict_job(fresh, policy.name, fresh.due or 0, policy.evict_after),)
     return Step(swaps=(Swap(row, fresh),), closed=(intent.id,), jobs=jobs)
 
 
@@ -310,9 +312,9 @@ def _archive_job(fresh: Entry, policy: Policy | None, now: int) -> tuple[Job, ..
     return (archive_job(fresh, policy.name, fresh.due if fresh.due is not None else now),)
 
 
-def evict_job(row: Entry, policy: str, due: int) -> Job:
-    """The job that takes the bytes of this generation of this version out of the store."""
-    return Job(kind="evict", dedupe=dedupe(row), payload={**name(row.ref), "policy": policy}, due=due)
+def evict_job(row: Entry, policy: str, now: int, after: int = 0) -> Job:
+    """The job that takes the bytes of this generation of this version out of the store, ``after`` so many ms, once all know of the row."""
+    return Job(kind="evict", dedupe=dedupe(row), payload={**name(row.ref), "policy": policy}, due=now + max(after, KNOWN))
 
 
 def archive_job(entry: Entry, policy: str, due: int) -> Job:

@@ -149,6 +149,7 @@ def test_two_workers_never_send_out_twice_as_much(tmp_path):
     look(works, one)
     look(works, other)
     assert leaving(works) == list("abcde")
+    works.clock.later(2_000)
     for _ in range(3):
         (job,) = works.catalog.claim(["evict"], works.clock.now(), works.clock.now() + 1, "one")
         while not job.payload:

@@ -52,6 +52,12 @@ def test_a_copy_counts_when_the_store_still_holds_what_was_pinned():
     assert never.jobs == ()
 
 
+@pytest.mark.parametrize(("after", "due"), [(0, 2_100), (1_999, 2_100), (2_001, 2_101)])
+def test_the_bytes_stay_until_every_proxy_knows_of_the_row(after, due):
+    step = steps.verified(PINNED, SEEN, COPY, replace(POLICY, evict_after=after), HOLD)
+    assert (new(step).due, [job.due for job in step.jobs]) == (due, [due])
+
+
 def test_a_copy_of_something_else_does_not_count():
     changed = steps.verified(PINNED, OTHER, COPY, POLICY, HOLD)
     assert (new(changed).state, new(changed).generation, new(changed).archive_id) == (State.ONLINE, 4, None)

@@ -83,7 +83,7 @@ def test_what_is_moot_of_the_old_version_is_scheduled_away():
 SAVED = entry(S.VERIFIED, archive="tape", archive_id="id", copies=1)
 
 
-@pytest.mark.parametrize(("storage_class", "jobs"), [("STANDARD", []), ("GLACIER", [("evict", 2_000_001)])])
+@pytest.mark.parametrize(("storage_class", "jobs"), [("STANDARD", []), ("GLACIER", [("evict", 2_002_001)])])
 def test_the_same_bytes_written_again_keep_the_archives_copy(storage_class, jobs):
     again = Written(ref=REF, facts=replace(OLD, last_modified=3_000_000), storage_class=storage_class, now=2_000_001)
     step = record.finish(SAVED, INTENT, again, (FILMS,))

@@ -190,7 +190,7 @@ ONCE = replace(POLICY, read_once=True)
 
 def test_45_a_cache_copy_leaves_after_it_was_read_whole_where_the_policy_says_so():
     step = space.spent(VERIFIED, VERIFIED, ONCE, 100)
-    assert [(job.kind, job.due) for job in step.jobs] == [("evict", 100)]
+    assert [(job.kind, job.due) for job in step.jobs] == [("evict", 2100)]
     assert space.spent(VERIFIED, VERIFIED, POLICY, 100) is None
 
 
