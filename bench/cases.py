@@ -139,10 +139,12 @@ def listings(_: lab.Lab, rounds: int) -> Rows:
     """P13: rendering a listing of 1000 keys."""
     from s3shunt.protocol import listing, listing_xml
     from s3shunt.protocol.listing import Item, Page
+    from s3shunt.server import memory
 
+    memory.keep_buffers()  # as whoever serves does
     query = listing.asked({"list-type": "2"}, {})
     told = {"last_modified": "2026-11-20T12:00:00.000Z"}
-    items = [Item(key=f"reels/{key:06d}.mxf", etag=f'"{key:032x}"', size=key, **told) for key in range(1000)]
+    items = [Item(key=f"reels/{key:06d}.mxf", etag=f'"{key:032x}"', size=f"{key}", **told) for key in range(1000)]
     page = Page(items=items)
     taken = []
     for _ in range(rounds * 4):

@@ -7,7 +7,8 @@ compares); elements stand in S3's order.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise, repeat
+from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
@@ -17,7 +18,6 @@ from s3shunt.protocol.listing import Item, Kind, Page, Query, Restore, iso, mill
 
 MAX_DOCUMENT = 16 << 20
 """A thousand keys of 1024 bytes, each byte percent-encoded, with room for their facts."""
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,34 +94,25 @@ def write(query: Query, bucket: str, page: Page, token: str | None = None) -> by
     """The client's document. ``token`` is V2's way to say where to go on."""
     said = _encoded if query.encoded else _text
     head = _heads[query.kind](query, page, token, said)
-    pieces = [xml.DECLARATION, f'<{query.kind.root} xmlns="{xml.NAMESPACE}">', xml.element("Name", bucket)]
-    pieces += [f"<{tag}>{value}</{tag}>" if value else f"<{tag}/>" for tag, value in head if value is not None]
+    begin = [xml.DECLARATION, f'<{query.kind.root} xmlns="{xml.NAMESPACE}">', xml.element("Name", bucket)]
+    begin += [f"<{tag}>{value}</{tag}>" if value else f"<{tag}/>" for tag, value in head if value is not None]
     items = [one for one in page.items if type(one) is Item]
     prefixes = [one for one in page.items if type(one) is str] if len(items) < len(page.items) else ()
     if query.encoded:
         items = [replace(one, key=_encoded(one.key)) for one in items]
-    items = _ready(items)
-    pieces += [_version(one, query) for one in items] if query.kind is Kind.VERSIONS else _contents(items, query)
-    pieces += [f"<CommonPrefixes><Prefix>{said(one)}</Prefix></CommonPrefixes>" for one in prefixes]
-    pieces.append(f"</{query.kind.root}>")
-    return "".join(pieces).encode()
+    end = [f"<CommonPrefixes><Prefix>{said(one)}</Prefix></CommonPrefixes>" for one in prefixes]
+    end.append(f"</{query.kind.root}>")
+    if query.kind is Kind.VERSIONS:
+        return "".join([*begin, *[_version(_escaped(one), query) for one in items], *end]).encode()
+    return _objects(items, query, "".join(begin), "".join(end))
 
 
 _MARKS = bytes([*range(32), *b"<>&\x7f"])
-"""What has to be written otherwise."""
+"""What has to be written otherwise, but for an element's own."""
 
 
-def _ready(items: list[Item]) -> list[Item]:
-    """The items with their texts as they go into the document. Most pages need no escaping: one look at them all says so."""
-    whole = "".join([
-        *[one.key for one in items], *[one.etag for one in items], *[f"{one.size}" for one in items],
-        *{f"{one.last_modified}{one.storage_class}{one.version}" for one in items},
-    ])  # fmt: skip
-    if whole.isascii() or whole.isprintable():
-        written = whole.encode()
-        if len(written) == len(written.translate(None, _MARKS)):
-            return items
-    return [_escaped(one) for one in items]
+def _marks(written: bytes) -> int:
+    return len(written) - len(written.translate(None, _MARKS))
 
 
 def _escaped(one: Item) -> Item:
@@ -179,13 +170,26 @@ _heads: dict[Kind, Callable[[Query, Page, str | None, Said], Head]] = {
 }  # fmt: skip
 
 
-def _contents(items: list[Item], query: Query) -> list[str]:
+_FACTS = attrgetter("key", "last_modified", "etag", "size", "storage_class")
+_OWN = _marks(b"<Contents><Key></Key><LastModified></LastModified><ETag></ETag><Size></Size><StorageClass></StorageClass></Contents>")
+
+
+def _objects(items: list[Item], query: Query, begin: str, end: str) -> bytes:
+    """Most pages need no escaping. One look at the whole says so: it has no mark but those of its elements."""
     sums = [_more(one) if one.checksum_algorithms else "" for one in items]
-    ends = [_ending(one, query) for one in items] if query.with_owner or query.with_restore else repeat("", len(items))
+    ends = [_ending(one, query) for one in items] if query.with_owner or query.with_restore else [""] * len(items)
+    known = len(items) * _OWN + _marks("".join([begin, end, *sums, *ends]).encode())
+    text = "".join([begin, *_contents(items, sums, ends), end])
+    if text.isascii() and _marks(written := text.encode()) == known:
+        return written
+    return "".join([begin, *_contents([_escaped(one) for one in items], sums, ends), end]).encode()
+
+
+def _contents(items: list[Item], sums: list[str], ends: list[str]) -> list[str]:
     return [
-        f"<Contents><Key>{one.key}</Key><LastModified>{one.last_modified}</LastModified><ETag>{one.etag}</ETag>{checksum}"
-        f"<Size>{one.size}</Size><StorageClass>{one.storage_class}</StorageClass>{end}</Contents>"
-        for one, checksum, end in zip(items, sums, ends, strict=True)
+        f"<Contents><Key>{key}</Key><LastModified>{modified}</LastModified><ETag>{etag}</ETag>{checksum}"
+        f"<Size>{size}</Size><StorageClass>{storage_class}</StorageClass>{end}</Contents>"
+        for (key, modified, etag, size, storage_class), checksum, end in zip(map(_FACTS, items), sums, ends, strict=True)
     ]  # fmt: skip
 
 

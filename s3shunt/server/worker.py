@@ -1,6 +1,5 @@
 """One process that serves: it loads its pipelines, answers, and ends when told, its requests first."""
 
-import gc
 import logging
 import os
 import signal
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from paste.deploy import loadapp
 
 from s3shunt import connect, green
-from s3shunt.server import grammar, stock, tls
+from s3shunt.server import grammar, memory, stock, tls
 
 if TYPE_CHECKING:
     from s3shunt.server.front import Front
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 READY = b"+"
-GARBAGE = 20_000
-"""Objects more than were freed, before the collector looks for circles among them."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,8 @@ def work(path: Path, tasks: Sequence[Task], parent: Parent | None = None) -> Non
     signals = Signals()
     house = connect.house(path)
     serving = [_serving(path, task, shared=parent is not None) for task in tasks]
-    _calm_collector()
+    memory.keep_buffers()
+    memory.calm_collector()
     if parent is not None:
         signals.end_with(parent.alive)
         os.write(parent.ready, READY)
@@ -61,13 +59,6 @@ def work(path: Path, tasks: Sequence[Task], parent: Parent | None = None) -> Non
     house.draining = True
     log.info("draining")
     _drain(serving)
-
-
-def _calm_collector() -> None:
-    """What was loaded stays for good and is not looked through again. A request leaves no garbage that needs looking for."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE, 20, 50)
 
 
 class Serving:
