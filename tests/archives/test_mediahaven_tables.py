@@ -186,8 +186,12 @@ def test_results_are_read_from_any_envelope(payload, total):
 
 
 def test_nothing_is_left_to_drop_in_a_bucket_that_was_never_made():
+    asked = []
+
     class Store:
         def delete(self, ref):
+            asked.append(ref)
             raise NoSuchBucket(BucketName=ref.bucket)
 
     InStore(SimpleNamespace(store=lambda name: Store()), "main", "exports/in").drop("a.mxf")
+    assert [(ref.bucket, ref.key) for ref in asked] == [("exports", "in/a.mxf")]
