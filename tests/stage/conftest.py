@@ -1,5 +1,6 @@
 """The stores of the stage, started when first wanted; what they say is in the folder of the run."""
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from s3shunt.cli import demo
 from s3shunt.testing import stage
 from s3shunt.testing.stage import stores
 
@@ -46,3 +48,17 @@ def site(store):
 @pytest.fixture
 def bucket():
     return f"films-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def ini(tmp_path):
+    """The shipped ini, hurried, on free ports, with its state in a folder of the test's."""
+    path, shipped = tmp_path / "proxy.ini", Path(__file__).parents[2] / "etc/proxy.ini"
+    path.write_text(demo.settings(shipped.read_text(), tmp_path / "state", demo.free_port(), demo.free_port()))
+    return path
+
+
+@pytest.fixture
+def log(tmp_path, request):
+    """Where services speak: the stage's folder, or a temporary one."""
+    return Path(os.environ.get("S3SHUNT_STAGE_LOGS", tmp_path)) / f"{request.node.name}.log"

@@ -1,24 +1,18 @@
 """The default installation on other stores: started, used, stopped without a trace, started again with its data. No secret in argv."""
 
-import json
 import os
 import re
-import select
-import subprocess
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
-from s3shunt.cli import demo, up
 from s3shunt.testing.services import minio, seaweedfs
 from s3shunt.testing.stage.process import until
+from s3shunt.testing.stage.up import client, family, installation, left
 
 pytestmark = pytest.mark.stage
 
-ROOT = Path(__file__).parent.parent.parent
 NEEDED = {"minio": (minio.program, minio.WHY_NOT), "weed": (seaweedfs.program, seaweedfs.WHY_NOT)}
 NAME = {"Bucket": "films", "Key": "reel"}
 
@@ -29,43 +23,6 @@ def kind(request):
     if program() is None:
         pytest.skip(why_not)
     return request.param
-
-
-@contextmanager
-def installation(folder, name, *words):
-    """``s3shunt up WORDS`` on a port of its own: the process, what READY says, and what it said beside."""
-    log = Path(os.environ.get("S3SHUNT_STAGE_LOGS", folder)) / f"up-{name}.log"
-    ini = folder / "proxy.ini"
-    if not ini.exists():
-        ini.write_text(demo.settings((ROOT / "etc/proxy.ini").read_text(), folder / "state", demo.free_port(), demo.free_port()))
-    environ = {name: value for name, value in os.environ.items() if name != "S3SHUNT_STATE"}
-    with log.open("ab") as stderr:
-        command = [sys.executable, "-m", "s3shunt", "up", *words, str(ini)]
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=environ, text=True)
-    try:
-        line = child.stdout.readline()
-        assert line.startswith("READY "), log.read_text()[-2000:]
-        yield child, json.loads(line.removeprefix("READY ")), log
-    finally:
-        child.terminate()
-        rest, _ = child.communicate(timeout=60)
-        assert rest == "", "READY is the only line on stdout"
-
-
-def client(said):
-    key = json.loads(Path(said["keys_file"]).read_text())[0]
-    return up.client(said["endpoint"], key["access_key"], key["secret_key"])
-
-
-def family(pid):
-    """Everything below a process, as pidfds by command line."""
-    found, below = {}, [pid]
-    while below:
-        for child in Path(f"/proc/{below.pop()}/task").glob("*/children"):
-            for each in map(int, child.read_text().split()):
-                found[os.pidfd_open(each)] = Path(f"/proc/{each}/cmdline").read_text().replace("\0", " ")
-                below.append(each)
-    return found
 
 
 def put_and_restored(asking, kind):
@@ -97,24 +54,23 @@ def secrets_of(said):
     return found
 
 
-def test_a_film_goes_to_tape_and_the_next_start_finds_it(kind, tmp_path):
-    with installation(tmp_path, kind, "--store", kind) as (child, said, log):
+def test_a_film_goes_to_tape_and_the_next_start_finds_it(kind, tmp_path, ini, log):
+    with installation(ini, log, "--store", kind) as (child, said):
         put_and_restored(client(said), kind)
         assert f"the ini of this installation is {tmp_path}/state/on-{kind}/proxy.ini" in log.read_text()
         started = family(child.pid)
         assert any(f"/state/on-{kind}/" in line for line in started.values())
         assert not [line for line in started.values() if any(secret in line for secret in secrets_of(said))]
-    left = [line for watched, line in started.items() if not select.select([watched], [], [], 5)[0]]
-    assert left == []
-    with installation(tmp_path, kind, f"--store={kind}") as (_, again, _):
+    assert left(started) == []
+    with installation(ini, log, f"--store={kind}") as (_, again):
         assert again == said
         until("it is found again", lambda: found_again(client(again)), 30)
 
 
-def test_an_endpoint_that_exists_is_taken_by_its_url(store, tmp_path):
+def test_an_endpoint_that_exists_is_taken_by_its_url(store, ini, log):
     there = store("seaweedfs")
     words = ["--store", there.endpoint, "--store-credentials", str(there.credentials)]
-    with installation(tmp_path, "url", *words) as (_, said, _):
+    with installation(ini, log, *words) as (_, said):
         asking, bucket = client(said), f"films-{os.getpid()}"
         asking.create_bucket(Bucket=bucket)
         for key in ("a-b", "a/b"):
