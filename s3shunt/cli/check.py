@@ -12,6 +12,9 @@ from s3shunt.config import ConfigError, Ini
 from s3shunt.model import ObjectRef
 from s3shunt.protocol.errors import S3Error, ServiceUnavailable
 
+BROUGHT = ("cafile", "credentials", "ffprobe", "password_file")
+"""Options that name a file."""
+
 
 @click.command()
 @click.argument("ini", type=click.Path(path_type=Path, dir_okay=False), default=say.DEFAULT_INI)
@@ -77,7 +80,17 @@ def _remarks(ini: Ini) -> list[dict[str, Any]]:
         found.append("a catalog in memory forgets everything at the end of the process.")
     if ini.policies():
         found.append("all writers must go through these pipelines: an object changed behind them is noticed late.")
+    found += [f"[{title}] {name} = {path}: no such file yet." for title, name, path in _files(ini) if not path.exists()]
     return [{"remark": line} for line in found]
+
+
+def _files(ini: Ini) -> Iterator[tuple[str, str, Path]]:
+    """Files that somebody else has to put there, which are read when they are first wanted."""
+    for section in walk.sections(ini):
+        for option in config.declared(section.options) if section.options else ():
+            value = getattr(section.values, option.name)
+            if isinstance(value, Path) and option.name in BROUGHT:
+                yield section.title, option.name, value
 
 
 def _probe(house: connect.House) -> list[dict[str, Any]]:

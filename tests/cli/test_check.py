@@ -87,6 +87,7 @@ def test_what_was_behind_a_problem_is_said_in_one_line():
     [
         ("[catalog:short]\nurl = memory://\n", "forgets everything"),
         ("[store:old]\nurl = s3+http://h\ncredentials = /c\nevict = unsafe\n", "[store:old] evicts by HEAD and DELETE"),
+        ("[store:new]\nurl = s3+http://h\ncredentials = /nowhere/c\n", "[store:new] credentials = /nowhere/c: no such file yet."),
     ],
 )
 def test_what_works_but_should_be_known_is_remarked(site, more, said):
