@@ -1,4 +1,4 @@
-"""``s3shunt catalog give`` and ``buckets``: whose a bucket is, where the catalog alone says so."""
+"""``s3shunt catalog give``, ``buckets`` and ``scan``: whose a bucket is, where the catalog alone says so; what else is in it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from s3shunt.cli import importing, say
-from s3shunt.model import Bucket
+from s3shunt.model import Bucket, Job
 
 
 @click.command()
@@ -32,3 +32,12 @@ def buckets(ini: Path, name: str, *, as_json: bool) -> None:
         for one in say.house(ini).truth(name).buckets()
     ]
     say.rows(("bucket", "account", "owner", "versioned"), found, as_json=as_json)
+
+
+@click.command()
+@importing.with_name
+@say.with_ini
+def scan(ini: Path, name: str) -> None:
+    """Have workers look now, and not only when their day is over, for objects that no entry tells of."""
+    house = say.house(ini)
+    house.truth(name).enqueue(Job(kind="scan", dedupe="scan now", due=house.clock.now()))

@@ -36,7 +36,7 @@ def catalog() -> None:
     """Where each object's bytes are."""
 
 
-for word in (cache.pin, cache.unpin, cache.pins, cache.room, buckets.give, buckets.buckets):
+for word in (cache.pin, cache.unpin, cache.pins, cache.room, buckets.give, buckets.buckets, buckets.scan):
     catalog.add_command(word)
 
 

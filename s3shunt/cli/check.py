@@ -13,7 +13,7 @@ from s3shunt.model import ObjectRef
 from s3shunt.protocol.errors import S3Error, ServiceUnavailable
 
 BROUGHT = ("cafile", "credentials", "ffprobe", "password_file")
-"""Options that name a file."""
+"""Options that name a file, which somebody else puts there."""
 
 
 @click.command()

@@ -4,7 +4,7 @@
 objects that are old and large enough get an archive job, those that are verified
 and may leave the store by the policy of today an eviction. Buckets are those the
 catalog remembers, those a policy names without a pattern, and those named here
-(``account/bucket`` where the store has accounts).
+(``account/bucket`` where the store has accounts). ``s3shunt catalog scan`` has it done at once.
 
     [job:scan]
     every = 1d
@@ -19,7 +19,7 @@ from s3shunt import config
 from s3shunt.config import option
 from s3shunt.model import NULL, Bucket, Entry, Facts, Job, ObjectRef, Policy, State
 from s3shunt.policy.record import archive_job, evict_job, matches
-from s3shunt.work import JobOptions, Later, Outcome, Task
+from s3shunt.work import Done, JobOptions, Later, Outcome, Task
 
 PAGE = 1000
 
@@ -38,11 +38,11 @@ class ScanJob(Task):
     needs = ("store", "policies")
     periodic = True
 
-    def run(self, job: Job) -> Outcome:  # noqa: ARG002  # there is one of it
+    def run(self, job: Job) -> Outcome:
         for policy in self.house.policies:
             if policy.after is not None:
                 self._scan(policy)
-        return Later(self.clock.now() + self.options.every)
+        return Later(self.clock.now() + self.options.every) if job.dedupe == self.kind else Done()
 
     def _scan(self, policy: Policy) -> None:
         for bucket in self._buckets(policy):

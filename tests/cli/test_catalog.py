@@ -100,6 +100,12 @@ def test_a_csv_has_columns_that_people_read():
     assert json.loads(row["entry"])["ref"][1] == "films"
 
 
+def test_a_scan_is_asked_for_once_however_often(site):
+    for _ in range(2):
+        site.said("catalog", "scan")
+    assert [job.dedupe for job in site.house.truth().jobs(kind="scan")] == ["scan now"]
+
+
 def test_a_bucket_that_was_there_before_us_is_given_to_an_account(site):
     site.said("catalog", "give", "rushes", "desk")
     site.said("catalog", "give", "rushes", "news")

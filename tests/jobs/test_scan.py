@@ -1,7 +1,8 @@
-from s3shunt.model import Bucket, ObjectRef, State
+from s3shunt.model import Bucket, Job, ObjectRef, State
 from s3shunt.stores.memory import MemoryStore
 
-DAY = 86_400_000
+HOUR = 3_600_000
+DAY = 24 * HOUR
 
 
 def test_old_objects_that_no_entry_tells_of_go_to_the_archive(works):
@@ -80,3 +81,16 @@ def test_the_scan_runs_once_in_its_time_however_many_workers_begin(works):
     for number in range(3):
         Runner(works.house, owner=f"{number}", kinds=("scan",)).run_due()
     assert len(calls) == 1
+
+
+def test_a_scan_that_was_asked_for_is_done_at_once_and_once(works):
+    works.store.write(ObjectRef("aged", "old"), [b"xxx"], size=3)
+    works.clock.later(30 * DAY - HOUR)
+    works.work()
+    works.clock.later(2 * HOUR)
+    works.work()
+    assert works.row("old", "aged") is None, "the next look is tomorrow's"
+    works.catalog.enqueue(Job(kind="scan", dedupe="scan now", due=works.clock.now()))
+    works.work()
+    assert works.row("old", "aged").state is State.VERIFIED
+    assert [job.dedupe for job in works.catalog.jobs(kind="scan")] == ["scan"]
