@@ -6,6 +6,7 @@ import selectors
 import socket
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,7 +87,7 @@ class Slow:
         request = "\r\n".join(["GET /films/slow HTTP/1.1", *lines, "", ""])
         self.path = where.home / "slow.request"
         self.path.write_text(request, newline="")
-        self.command = ["taskset", "-c", lab.REST, "python3", __file__, str(port), str(self.path), str(count)]
+        self.command = ["taskset", "-c", lab.REST, sys.executable, __file__, str(port), str(self.path), str(count)]
 
     def __enter__(self) -> None:
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE)
@@ -222,6 +223,4 @@ def _number(said: str, pattern: str) -> float:
 
 
 if __name__ == "__main__":
-    import sys
-
     slow(int(sys.argv[1]), Path(sys.argv[2]).read_bytes(), int(sys.argv[3]))
