@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from s3shunt import clock, green
 from s3shunt.protocol.errors import BadDigest, IncompleteBody, ServiceUnavailable, SlowDown
 from s3shunt.relay import Head, Limits, Relay, sign
 from s3shunt.testing.clock import HandClock
@@ -212,6 +213,37 @@ def test_a_store_that_never_answers_is_asked_three_times(origin, relay):
     assert len(origin.requests) == 3
 
 
+def test_all_attempts_together_have_one_deadline(origin):
+    relay = Relay(origin.endpoint, Limits(response=300, budget=450))
+    origin.script += [Reply(silent=True)] * 3
+    with pytest.raises(ServiceUnavailable) as caught:
+        get(relay, retry=True)
+    assert (len(origin.requests), relay.open, caught.value.retry_after) == (2, 0, 1)
+
+
+@pytest.mark.parametrize("ask", [get, lambda relay: put(relay, [b"x"], 1)])
+def test_the_head_of_an_answer_has_what_is_left_of_the_budget(origin, ask):
+    relay = Relay(origin.endpoint, Limits(response=20_000, budget=300))
+    origin.script.append(Reply(silent=True))
+    begun = clock.wall.monotonic()
+    with pytest.raises(ServiceUnavailable):
+        ask(relay)
+    assert clock.wall.monotonic() - begun < 10
+    assert relay.open == 0
+
+
+def test_the_time_that_a_body_takes_is_not_the_budgets(origin):
+    relay = Relay(origin.endpoint, Limits(response=300, budget=400))
+
+    def slowly():
+        for _ in range(4):
+            green.sleep(0.15)
+            yield b"x"
+
+    assert put(relay, slowly(), 4).status == 200
+    relay.close()
+
+
 def test_a_store_that_is_away_is_unavailable():
     with HttpOrigin() as origin:
         relay = Relay(origin.endpoint, QUICK)
@@ -243,10 +275,10 @@ def test_a_connection_that_said_goodbye_while_idle_is_not_used(origin, relay, fa
 
 
 def test_a_connection_idle_for_long_is_not_used(origin):
-    clock = HandClock()
-    relay = Relay(origin.endpoint, QUICK, timer=clock)
+    timer = HandClock()
+    relay = Relay(origin.endpoint, QUICK, timer=timer)
     get(relay)
-    clock.later(4001)
+    timer.later(4001)
     get(relay)
     relay.close()
     assert origin.connections == 2

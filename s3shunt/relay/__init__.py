@@ -10,11 +10,10 @@ What it promises, and its tests hold it to:
   early raises IncompleteBody, never ends quietly;
 - a connection is used again only after its answer was read to the end and
   nothing follows it; every other way out destroys it;
-- every wait has a deadline, the pool a cap; a store that does not answer is left alone but for one
-  probe a second, and is not asked more than a tenth more often for failing.
+- every wait has a deadline, all attempts and the wait for the head of an answer one together, the pool a cap; a store that
+  does not answer is left alone but for one probe a second, and is not asked more than a tenth more often for failing.
 """
 
-import random
 import ssl
 import threading
 from collections.abc import Iterable
@@ -26,7 +25,7 @@ from s3shunt import clock, green
 from s3shunt.protocol.errors import IncompleteBody, ServiceUnavailable, SlowDown
 from s3shunt.relay import link as links
 from s3shunt.relay.body import BROKEN, TURN, AnswerBody
-from s3shunt.relay.care import Breaker, Budget
+from s3shunt.relay.care import Breaker, Budget, pause
 from s3shunt.relay.head import LONGEST, Head, Told, Unclear, read
 from s3shunt.relay.link import PIECE, Link
 from s3shunt.relay.sign import sign
@@ -41,10 +40,11 @@ FRESH = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Deadlines in milliseconds: for a connection, for the whole head of an answer, for each piece of a body."""
+    """Deadlines in milliseconds: for a connection, for the whole head of an answer, for both in all attempts, for each piece of a body."""
 
     connect: int = 2_000
     response: int = 60_000
+    budget: int = 90_000
     gap: int = 30_000
     idle: int = 4_000
     connections: int = 1024
@@ -53,13 +53,17 @@ class Limits:
 
 @dataclass(slots=True)
 class Answer:
-    """What came back. ``body`` must be read to its end or closed; ``attempts`` counts what it took."""
+    """What came back. ``body`` must be read to its end or closed; ``attempts`` counts what it took.
+
+    ``endpoint`` says who answered, where there are several.
+    """
 
     status: int
     reason: str
     fields: list[tuple[str, str]]
     body: AnswerBody
     attempts: int = 1
+    endpoint: str = ""
 
     def field(self, name: str) -> str | None:
         return next((value for key, value in self.fields if key.lower() == name), None)
@@ -80,7 +84,7 @@ class Relay:
         self._lock = threading.RLock()  # never held over I/O; an answer may be collected, and so closed, at any moment
         self._idle: list[tuple[Link, float]] = []
         self._open = 0
-        self._breaker, self._budget = Breaker(timer), Budget()
+        self.breaker, self._budget = Breaker(timer), Budget()
 
     def send(self, head: Head, body: Iterable[bytes] = (), *, retry: bool = False) -> Answer:
         """Raises ServiceUnavailable when the store gives no answer, SlowDown when too many wait for it.
@@ -89,36 +93,41 @@ class Relay:
         made again, at most ``limits.retries`` times. What ``body`` raises comes
         through as it is.
         """
-        if self._breaker.open and not self._breaker.admits():
+        if self.breaker.open and not self.breaker.admits():
             raise ServiceUnavailable(retry_after=1)
         self._budget.earn()
-        attempt, wire = 1, head.wire()
+        attempt, wire, end = 1, head.wire(), clock.wall.monotonic() + self.limits.budget / 1000
         while True:
             try:
-                return self._attempt(head, wire, body, attempt, fresh=attempt > 1 or not retry)
+                answer = self.exchange(self.take(end, fresh=attempt > 1 or not retry), head, wire, body, end)
+                answer.attempts = attempt
+                return answer
             except ServiceUnavailable:
                 if not retry or attempt > self.limits.retries or not self._budget.spend():
                     raise
-            green.sleep(random.uniform(0.01, 0.1) * attempt)
+            pause(attempt, end)
             attempt += 1
 
-    def _attempt(self, head: Head, wire: bytes, body: Iterable[bytes], attempt: int, *, fresh: bool) -> Answer:
-        link, done = self._take(fresh=fresh), False
+    def exchange(self, link: Link, head: Head, wire: bytes, body: Iterable[bytes], end: float) -> Answer:
+        """One attempt. Raises ServiceUnavailable when no answer came, by ``end`` (monotonic seconds; a body has its own time)."""
+        done = False
         try:
             if head.length or body:
+                left = end - clock.wall.monotonic()
                 whole = _send(link, head, wire, body, self.limits.gap / 1000)
-                link.until(self.limits.response / 1000)
+                link.until(min(left, self.limits.response / 1000))
             else:
                 whole = True
                 link.until(self.limits.response / 1000)
+                link.deadline = min(link.deadline, end)
                 link.send(wire)
             told, rest = _answer(link, head.method)
-            self._breaker.answered()
+            self.breaker.answered()
             if not whole and told.status < 400:
                 raise ServiceUnavailable("The store answered before it had the whole body.", retry_after=1)
             done = True
         except BROKEN as error:
-            self._breaker.failed()
+            self.breaker.failed()
             raise ServiceUnavailable(retry_after=1) from error
         finally:
             if not done:
@@ -126,10 +135,13 @@ class Relay:
         answered = AnswerBody(link, rest, told.length, self.limits.gap / 1000, self._ended if whole and told.lasting else self._spent)
         if told.length == 0:
             answered.finish()
-        return Answer(told.status, told.reason, told.fields, answered, attempt)
+        return Answer(told.status, told.reason, told.fields, answered)
 
-    def _take(self, *, fresh: bool) -> Link:
-        """A quiet pooled connection, or a new one. ``fresh``: not one that may just be closing. Raises ServiceUnavailable, SlowDown."""
+    def take(self, end: float, *, fresh: bool) -> Link:
+        """A quiet pooled connection, or a new one. ``fresh``: not one that may just be closing. Raises SlowDown.
+
+        Raises ServiceUnavailable when there is none by ``end``: nothing was sent.
+        """
         idle = (FRESH if fresh else self.limits.idle) / 1000
         while True:
             with self._lock:
@@ -142,15 +154,15 @@ class Relay:
             if self._timer.monotonic() - since < idle and link.usable and not link.stirred():
                 return link
             self._destroy(link)
-        return self._connected()
+        return self._connected(end)
 
-    def _connected(self) -> Link:
+    def _connected(self, end: float) -> Link:
         done = False
         try:
-            link = links.connect(self._address, self._tls, self.limits.connect / 1000)
+            link = links.connect(self._address, self._tls, min(self.limits.connect / 1000, end - clock.wall.monotonic()))
             done = True
         except OSError as error:
-            self._breaker.failed()
+            self.breaker.failed()
             raise ServiceUnavailable(retry_after=1) from error
         finally:
             if not done:
@@ -184,6 +196,11 @@ class Relay:
     def open(self) -> int:
         """Connections that exist, idle ones included."""
         return self._open
+
+    @property
+    def busy(self) -> int:
+        """Connections in use."""
+        return self._open - len(self._idle)
 
 
 def _send(link: Link, head: Head, wire: bytes, body: Iterable[bytes], gap: float) -> bool:

@@ -1,31 +1,40 @@
-"""What keeps a store that is in trouble from being asked ever more: a breaker, and a budget for second tries."""
+"""What keeps a store that is in trouble from being asked ever more: a breaker, a budget for second tries, and pauses before them."""
 
+import random
 import threading
 
+from s3shunt import clock, green
 from s3shunt.clock import Clock
+from s3shunt.protocol.errors import ServiceUnavailable
 
 FAILURES = 8
 PROBE = 1.0
 SHARE = 0.1
-SAVED = 10.0
+FIRST = 10.0
+SAVED = 100.0
 
 
 class Breaker:
-    """Opens after failures in a row; then one request a second goes through, and the first that is answered closes it."""
+    """Opens after failures in a row; then one request a second goes through, and the first that is answered closes it.
+
+    One that is closed but has ``failures`` is doubted: who has another endpoint asks that one, but for the same probe.
+    """
 
     def __init__(self, timer: Clock) -> None:
         self._timer = timer
-        self._failures = 0
+        self.failures = 0
         self._probe = 0.0
 
     @property
     def open(self) -> bool:
-        return self._failures >= FAILURES
+        return self.failures >= FAILURES
 
     def admits(self) -> bool:
         """Whether a request may go out now."""
-        if not self.open:
-            return True
+        return not self.open or self.probes()
+
+    def probes(self) -> bool:
+        """Whether it is time to see how it does: once a second."""
         now = self._timer.monotonic()
         if now < self._probe:
             return False
@@ -33,19 +42,19 @@ class Breaker:
         return True
 
     def answered(self) -> None:
-        self._failures = 0
+        self.failures = 0
 
     def failed(self) -> None:
-        self._failures += 1
-        if self._failures == FAILURES:
+        self.failures += 1
+        if self.failures in (1, FAILURES):
             self._probe = self._timer.monotonic() + PROBE
 
 
 class Budget:
-    """Second tries are at most a tenth of the first ones, with a few saved up for a bad moment."""
+    """Second tries are at most a tenth of the first ones, with some saved up for a bad moment."""
 
     def __init__(self) -> None:
-        self._saved = SAVED
+        self._saved = FIRST
         self._lock = threading.Lock()
 
     def earn(self) -> None:
@@ -59,3 +68,11 @@ class Budget:
                 return False
             self._saved -= 1
             return True
+
+
+def pause(attempt: int, end: float) -> None:
+    """Before another attempt, at random, so that those who failed together do not come together. Raises ServiceUnavailable at ``end``."""
+    seconds = random.uniform(0.01, 0.1) * attempt
+    if clock.wall.monotonic() + seconds >= end:
+        raise ServiceUnavailable(retry_after=1)
+    green.sleep(seconds)
