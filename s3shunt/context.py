@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from s3shunt.model import Entry, Identity, ObjectRef
+from s3shunt.model import Entry, Identity, ObjectRef, setters
 from s3shunt.protocol.operations import Operation
 
+NONE: frozenset[ObjectRef] = frozenset()
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, init=False)
 class Decision:
     """May this identity do this, on every target. The proxy refuses a request without one, or for another ref.
 
@@ -18,8 +20,21 @@ class Decision:
     identity: Identity
     operation: Operation
     ref: ObjectRef
-    targets: frozenset[ObjectRef] = frozenset()
-    denied: frozenset[ObjectRef] = frozenset()
+    targets: frozenset[ObjectRef] = NONE
+    denied: frozenset[ObjectRef] = NONE
+
+    def __init__(
+        self, identity: Identity, operation: Operation, ref: ObjectRef,
+        targets: frozenset[ObjectRef] = NONE, denied: frozenset[ObjectRef] = NONE,
+    ) -> None:  # fmt: skip
+        _identity(self, identity)
+        _operation(self, operation)
+        _ref(self, ref)
+        _targets(self, targets)
+        _denied(self, denied)
+
+
+_identity, _operation, _ref, _targets, _denied = setters(Decision)
 
 
 @dataclass(slots=True)

@@ -4,10 +4,11 @@ Values only: frozen, comparable, without behaviour that needs the outside. All
 times are whole milliseconds since the epoch (UTC), all durations milliseconds.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from hashlib import sha256
+from typing import Any
 
 NULL = "null"
 """The version of an object whose bucket keeps no versions, as S3 writes it."""
@@ -16,7 +17,12 @@ FOREVER = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 
 
-@dataclass(frozen=True, slots=True)
+def setters(made: type) -> list[Callable[[Any, Any], None]]:
+    """What puts a value into each slot of a frozen class: for those of which every request makes some, in half the time."""
+    return [vars(made)[one.name].__set__ for one in fields(made)]
+
+
+@dataclass(frozen=True, slots=True, init=False)
 class ObjectRef:
     """Names a service (no bucket), a bucket (no key), an object, or one version of it.
 
@@ -30,9 +36,18 @@ class ObjectRef:
     version: str | None = None
     account: str = ""
 
+    def __init__(self, bucket: str = "", key: str = "", version: str | None = None, account: str = "") -> None:
+        _bucket(self, bucket)
+        _key(self, key)
+        _version(self, version)
+        _account(self, account)
+
     def __str__(self) -> str:
         name = f"{self.bucket}/{self.key}"
         return f"{name}?versionId={self.version}" if self.version else name
+
+
+_bucket, _key, _version, _account = setters(ObjectRef)
 
 
 class State(StrEnum):

@@ -12,11 +12,12 @@ from urllib.parse import quote, unquote_to_bytes
 
 from s3shunt.model import ObjectRef
 from s3shunt.protocol.errors import BadRequest, InvalidBucketName, InvalidURI, KeyTooLongError
-from s3shunt.protocol.names import remembered
+from s3shunt.protocol.names import Known, remembered
 
 _UNRESERVED = re.compile("[/A-Za-z0-9._~-]*")
 MAX_KEY = 1024
 _BUCKET = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9._-]{1,253})[a-zA-Z0-9]")
+_LEGAL = Known(lambda bucket: _BUCKET.fullmatch(bucket) is not None)
 _HOST = re.compile(r"(?:((?:[a-z0-9_-]{1,63}+\.)*[a-z0-9_-]{1,63}+)\.?|\[([0-9a-f:.]+)\])(?::([0-9]{0,5}))?", re.ASCII)
 MAX_HOST = 253
 
@@ -104,7 +105,7 @@ def _parameter(part: str) -> tuple[str, str]:
 def check(ref: ObjectRef) -> ObjectRef:
     """Raises InvalidBucketName, KeyTooLongError or InvalidURI."""
     bucket, key = ref.bucket, ref.key
-    if (bucket or key) and not _BUCKET.fullmatch(bucket):
+    if (bucket or key) and not _LEGAL[bucket]:
         raise InvalidBucketName(BucketName=bucket)
     if len(key) > MAX_KEY or (not key.isascii() and len(key.encode()) > MAX_KEY):
         raise KeyTooLongError
@@ -132,6 +133,8 @@ def host_style(bucket: str, raw_path: str, version: str | None = None) -> Object
 
 def ambiguous(key: str) -> bool:
     """Whether a store that keeps keys as paths of files may take this one for another."""
+    if "/." not in key and "//" not in key and "\\" not in key and key[:1] not in ("", ".", "/"):
+        return False  # most keys: no segment can be one of these
     segments = key.removesuffix("/").split("/")
     return "\\" in key or any(segment in ("", ".", "..") for segment in segments)
 

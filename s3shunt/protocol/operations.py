@@ -8,6 +8,7 @@ record (effect); nobody keeps a list of operations of their own.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from s3shunt.model import ObjectRef
 from s3shunt.protocol.errors import MethodNotAllowed, NotImplemented
@@ -171,7 +172,8 @@ def scope(ref: ObjectRef) -> str:
     return "bucket" if ref.bucket else "service"
 
 
-def _subresource(query: Collection[str]) -> str:
+@lru_cache(maxsize=256)  # the same few sets of names come again and again: those of a client's presigned URLs, of its uploads
+def _subresource(query: tuple[str, ...]) -> str:
     """The one that is asked for, '' for none. Raises NotImplemented."""
     names = {name for name in query if not name.lower().startswith("x-amz-")}
     if unknown := names - SUBRESOURCES - PARAMETERS:
@@ -189,7 +191,7 @@ def of(method: str, ref: ObjectRef, query: Collection[str], headers: Mapping[str
     table (it must never pass for a plain operation), MethodNotAllowed for a
     method the target does not know.
     """
-    where, subresource = scope(ref), _subresource(query) if query else ""
+    where, subresource = scope(ref), _subresource(tuple(query)) if query else ""
     if method == "PUT" and where == "object" and "x-amz-copy-source" in headers and subresource in ("", "uploadId"):
         subresource = f"{subresource} copy".strip()
     found = OPERATIONS.get((method, where, subresource))

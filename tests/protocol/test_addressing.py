@@ -108,6 +108,12 @@ def test_a_key_that_is_no_plain_path_may_be_taken_for_another(key, found):
     assert addressing.ambiguous(key) is found
 
 
+@given(st.text("./\\a", max_size=8))
+def test_and_no_other_key_may(key):
+    named = key.removesuffix("/").split("/")
+    assert addressing.ambiguous(key) is ("\\" in key or not {"", ".", ".."}.isdisjoint(named))
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [
