@@ -1,10 +1,13 @@
 """The head of a request: what may stand in it, and what follows from it. Pure.
 
 Two readers must agree on every head: an expression that says what a head is, without
-any way back over what it has read, and llhttp. On top of both stand the rules where
+any way back over what it has read, and llhttp. What passes both ends its lines in one way and has
+one colon that ends a name, so it is simply taken apart there. On top of both stand the rules where
 HTTP allows what a signing protocol cannot: one framing field of each kind, no
 underscores in names (WSGI would take ``a_b`` for ``a-b``), an absolute target only where its
 authority is the Host.
+
+A client says most lines of its head again and again: those that hold nothing secret are remembered as they were read.
 """
 
 import re
@@ -37,9 +40,16 @@ _CHUNK = re.compile(
 )
 
 _ONCE = frozenset(("CONTENT_LENGTH", "CONTENT_TYPE", "HTTP_TRANSFER_ENCODING", "HTTP_HOST", "HTTP_EXPECT", "HTTP_AUTHORIZATION"))
-_KEYS: dict[bytes, str] = {}
 _KNOWN = 2048
-"""Header names as spelled by clients that are remembered."""
+_NAMES: dict[str, str] = {}
+"""Variables of a WSGI environ, by header names as clients spell them; at most ``_KNOWN``."""
+_LINES: dict[str, tuple[str, str]] = {}
+"""Variable and value, by the whole line of a header; at most ``_KNOWN``, none longer than ``_LONG``, only of ``_REPEATED``."""
+_LONG = 256
+_REPEATED = frozenset((
+    "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_HOST", "HTTP_USER_AGENT", "HTTP_ACCEPT", "HTTP_ACCEPT_ENCODING", "HTTP_CONNECTION",
+    "HTTP_X_AMZ_DATE", "HTTP_X_AMZ_CONTENT_SHA256", "HTTP_AMZ_SDK_REQUEST",
+))  # fmt: skip
 
 
 class Refused(Exception):
@@ -69,20 +79,8 @@ class Plan(NamedTuple):
     expects: bool
 
 
-class _Pieces:
-    """What llhttp found."""
-
-    __slots__ = ("fields", "target")
-
-    def __init__(self) -> None:
-        self.fields: list[tuple[bytes, bytes]] = []
-        self.target = b""
-
-    def on_url(self, target: bytes) -> None:
-        self.target += target
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value))
+_ASKS, _ASKS_LAST = Plan(0, True, False), Plan(0, False, False)  # noqa: FBT003
+"""What most heads come to: no body."""
 
 
 def read(head: bytes, environ: dict[str, Any], limits: Limits) -> Plan:
@@ -92,15 +90,24 @@ def read(head: bytes, environ: dict[str, Any], limits: Limits) -> Plan:
         raise _reason(head)
     if len(head) > limits.line:
         _measure(head, limits)
-    pieces = _split(head)
-    if len(pieces.fields) > limits.fields:
+    lines = head[:-4].decode("latin-1").split("\r\n")
+    if len(lines) > limits.fields + 1:
         raise _too_large()
-    environ["REQUEST_METHOD"] = head[: head.index(b" ")].decode("ascii")
-    environ["SERVER_PROTOCOL"] = "HTTP/1.1" if found[1] == b"1" else "HTTP/1.0"
-    _fields(pieces.fields, environ)
-    _target(pieces.target.decode("ascii"), environ)
-    environ["s3shunt.fields"] = pieces.fields
-    return _plan(environ, found[1] == b"1")
+    _agree(head)
+    method, target, version = lines[0].split(" ")
+    environ["REQUEST_METHOD"] = method
+    environ["SERVER_PROTOCOL"] = version
+    del lines[0]
+    for line in lines:
+        variable, text = _LINES.get(line) or _line(line)
+        if variable not in environ:
+            environ[variable] = text
+        elif variable in _ONCE:
+            raise bad(f"{line.partition(':')[0]} is given twice.")
+        else:
+            environ[variable] += "," + text
+    _target(target, environ)
+    return _plan(environ, version == "HTTP/1.1")
 
 
 def doubtful(begun: bytes, start: int, limits: Limits) -> Refused | None:
@@ -117,39 +124,45 @@ def doubtful(begun: bytes, start: int, limits: Limits) -> Refused | None:
     return None
 
 
-def _split(head: bytes) -> _Pieces:
-    pieces = _Pieces()
+class _Reader:
+    """Listens to llhttp: that it does not object is all we want to hear."""
+
+
+_READER = _Reader()
+
+
+def _agree(head: bytes) -> None:
     try:
-        HttpRequestParser(pieces).feed_data(head)
+        HttpRequestParser(_READER).feed_data(head)
     except HttpParserUpgrade:
         pass  # not offered: answered as if it had not been asked
     except HttpParserInvalidMethodError:
         raise Refused("501 Not Implemented", "NotImplemented", "This method is not known.") from None
     except HttpParserError:
         raise bad("The head cannot be read.") from None
-    return pieces
 
 
-def _fields(fields: list[tuple[bytes, bytes]], environ: dict[str, Any]) -> None:
-    for name, value in fields:
-        key = _KEYS.get(name) or _key(name)
-        text = value.decode("latin-1")
-        if key not in environ:
-            environ[key] = text if not text or text[-1] not in " \t" else text.rstrip(" \t")
-        elif key in _ONCE:
-            raise bad(f"{name.decode('latin-1')} is given twice.")
-        else:
-            environ[key] += "," + text.strip(" \t")
+def _line(line: str) -> tuple[str, str]:
+    """A header as it stands in a WSGI environ."""
+    name, _, value = line.partition(":")
+    variable = _NAMES.get(name) or _variable(name)
+    known = variable, value.strip(" \t")
+    if variable == "HTTP_HOST" and not _HOST.fullmatch(known[1]):
+        raise bad("Host cannot be read.")
+    if variable in _REPEATED and len(line) <= _LONG:
+        if len(_LINES) == _KNOWN:
+            _LINES.clear()
+        _LINES[line] = known
+    return known
 
 
-def _key(name: bytes) -> str:
-    """The name of a header in a WSGI environ."""
-    key = name.decode("ascii").upper().replace("-", "_")
-    if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        key = "HTTP_" + key
-    if len(_KEYS) < _KNOWN:
-        _KEYS[name] = key
-    return key
+def _variable(name: str) -> str:
+    variable = name.upper().replace("-", "_")
+    if variable not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        variable = "HTTP_" + variable
+    if len(_NAMES) < _KNOWN:
+        _NAMES[name] = variable
+    return variable
 
 
 def _target(target: str, environ: dict[str, Any]) -> None:
@@ -176,11 +189,8 @@ def _from_absolute(target: str, environ: dict[str, Any]) -> str:
 
 
 def _plan(environ: dict[str, Any], modern: bool) -> Plan:  # noqa: FBT001  # HTTP/1.1
-    host = environ.get("HTTP_HOST")
-    if host is None and modern:
+    if modern and "HTTP_HOST" not in environ:
         raise bad("Host is missing.")
-    if host and not _HOST.fullmatch(host):
-        raise bad("Host cannot be read.")
     expect = environ.get("HTTP_EXPECT")
     if expect is not None and expect.lower() != "100-continue":
         raise Refused("417 Expectation Failed", "InvalidArgument", "This expectation cannot be met.")
@@ -189,7 +199,10 @@ def _plan(environ: dict[str, Any], modern: bool) -> Plan:  # noqa: FBT001  # HTT
     if connection is not None:
         options = {word.strip(" \t").lower() for word in connection.split(",")}
         keep = "close" not in options and (modern or "keep-alive" in options)
-    return Plan(_length(environ, modern), keep, expect is not None and modern)
+    length = _length(environ, modern)
+    if length == 0 and expect is None:
+        return _ASKS if keep else _ASKS_LAST
+    return Plan(length, keep, expect is not None and modern)
 
 
 def _length(environ: dict[str, Any], modern: bool) -> int | None:  # noqa: FBT001

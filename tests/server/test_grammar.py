@@ -2,8 +2,10 @@
 
 import random
 import re
+from contextlib import suppress
 
 import pytest
+from httptools import HttpParserUpgrade, HttpRequestParser
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -224,7 +226,28 @@ def test_targets_and_headers_are_handed_on_as_sent():
     assert environ["HTTP_X_AMZ_META_A"] == "caf\xc3\xa9,b"
     assert environ["HTTP_EMPTY"] == ""
     assert "CONTENT_TYPE" not in environ
-    assert [name for name, _ in environ["s3shunt.fields"]] == [b"Host", b"X-Amz-Meta-a", b"x-amz-meta-a", b"Empty"]
+
+
+def test_a_line_that_is_remembered_is_read_as_it_was_the_first_time():
+    head = request(b"User-Agent:  a b \t", b"user-agent: c", b"X-Amz-Date:\t20261120T120000Z", b"x-amz-meta-a: 1")
+    first, again = plan(head), plan(head)
+    assert first == again
+    assert first[1]["HTTP_USER_AGENT"] == "a b,c"
+    with pytest.raises(Refused):
+        plan(request(b"Host: x"))
+    for _ in range(2):
+        with pytest.raises(Refused):
+            plan(request(b"Host: a b", host=None))
+
+
+def test_what_is_remembered_of_headers_has_an_end_and_no_secrets():
+    for number in range(5000):
+        plan(request(b"User-Agent: %d" % number, b"X-%d: a" % number))
+    plan(request(b"Content-Type: " + b"x" * 1000, b"X-Amz-Server-Side-Encryption-Customer-Key: secret", b"Authorization: AWS a:b"))
+    assert max(len(grammar._LINES), len(grammar._NAMES)) <= grammar._KNOWN
+    assert {variable for variable, _ in grammar._LINES.values()} <= grammar._REPEATED
+    assert max(map(len, grammar._LINES)) <= grammar._LONG
+    assert "AUTHORIZATION" not in "".join(grammar._REPEATED)
 
 
 @pytest.mark.parametrize(
@@ -310,15 +333,43 @@ def shape(head):
     return [(found[1].lower(), found[2].strip(b" \t")) for found in fields]
 
 
+class Heard:
+    """What llhttp finds in a head."""
+
+    def __init__(self, head):
+        self.target, self.fields = b"", []
+        with suppress(HttpParserUpgrade):
+            HttpRequestParser(self).feed_data(head)
+
+    def on_url(self, target):
+        self.target += target
+
+    def on_header(self, name, value):
+        self.fields.append((name.lower(), value.strip(b" \t")))
+
+
+def variables(fields):
+    """Headers as WSGI wants them."""
+    made = {}
+    for name, value in fields:
+        variable = name.decode().upper().replace("-", "_")
+        variable = variable if variable in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{variable}"
+        made[variable] = f"{made[variable]},{value.decode('latin-1')}" if variable in made else value.decode("latin-1")
+    return made
+
+
 def judged(head):
-    """A head is refused, or read as a slow reader would read it: same fields, and one length."""
+    """A head is refused, or read as a slow reader and llhttp would read it: same target, same fields, and one length."""
     try:
         found, environ = plan(head)
     except Refused:
         return False
     fields = shape(head)
     assert fields is not None
-    assert [(name.lower(), value.strip(b" \t")) for name, value in environ["s3shunt.fields"]] == fields
+    heard = Heard(head)
+    assert heard.fields == fields
+    assert heard.target.decode() == environ["RAW_URI"]
+    assert {name: environ[name] for name in environ if name.startswith(("HTTP_", "CONTENT_"))} == variables(fields)
     lengths = [value for name, value in fields if name == b"content-length"]
     codings = [value for name, value in fields if name == b"transfer-encoding"]
     assert len(lengths) + len(codings) <= 1
