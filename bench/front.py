@@ -43,6 +43,7 @@ pipeline = errors health sigv4 grants proxy
 address = 127.0.0.1:{port}
 app = main
 front = strict
+parent = no
 [filter:errors]
 use = egg:s3shunt#errors
 [filter:health]

@@ -69,6 +69,7 @@ app = main
 connections = 20000
 front = {front}
 workers = {workers}
+parent = no
 keep_alive = 600s
 [catalog:main]
 url = sqlite:///{state}/catalog.db

@@ -20,7 +20,7 @@ from s3shunt.config import ConfigError
 from s3shunt.server import listen, sockets, systemd
 from s3shunt.server.listen import Options
 from s3shunt.server.sockets import Opened
-from s3shunt.server.worker import READY, Parent, Task, work
+from s3shunt.server.worker import LEAVING, READY, Parent, Task, work
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +43,11 @@ s3shunt.server.listen.listeners(Path(sys.argv[1]))
 class Worker:
     slot: int
     generation: int
-    ready: int | None
-    """Where it will say that it answers; None once it has."""
+    says: int | None
+    """Where it says that it answers, and later that it leaves; None when it says nothing more."""
     since: float
+    answers: bool = False
+    leaves: bool = False
 
 
 class Family:
@@ -71,7 +73,7 @@ class Family:
         now = clock.wall.monotonic()
         for entry in filter(None, os.environ.pop(CHILDREN, "").split(",")):
             pid, _, slot = entry.partition(":")
-            self.workers[int(pid)] = Worker(int(slot), 0, None, now)
+            self.workers[int(pid)] = Worker(int(slot), 0, None, now, answers=True)
         if kept := os.environ.pop(ALIVE, ""):
             for number in self._alive:
                 os.close(number)
@@ -95,11 +97,11 @@ class Family:
             raise SystemExit(1)
 
     def _step(self, waking: int) -> None:
-        waiting = {worker.ready: pid for pid, worker in self.workers.items() if worker.ready is not None}
-        readable, _, _ = select.select([waking, *waiting], [], [], self._patience())
+        heard = {worker.says: pid for pid, worker in self.workers.items() if worker.says is not None}
+        readable, _, _ = select.select([waking, *heard], [], [], self._patience())
         for number in readable:
             if number != waking:
-                self._heard(self.workers[waiting[number]])
+                self._heard(heard[number], self.workers[heard[number]])
         for number in os.read(waking, 64) if waking in readable else b"":
             self._told(number)
         self._reap()
@@ -127,18 +129,36 @@ class Family:
         for slot in range(self.count):
             self._fork(slot)
 
-    def _heard(self, worker: Worker) -> None:
-        """A worker says that it answers, or ended without."""
-        assert worker.ready is not None
-        said = os.read(worker.ready, 1)
-        os.close(worker.ready)
-        worker.ready = None
-        if said != READY:
-            return self._stillborn(worker)
-        mine = [other for other in self.workers.values() if other.generation == self.generation]
-        if len(mine) == self.count and all(other.ready is None for other in mine):
+    def _heard(self, pid: int, worker: Worker) -> None:
+        """A worker says that it answers, or that it leaves, or says nothing more: then it has ended."""
+        assert worker.says is not None
+        said = os.read(worker.says, 1)
+        if said == READY:
+            worker.answers = True
+            self._answers()
+        elif said == LEAVING:
+            self._leaves(pid, worker)
+        else:
+            self._silent(worker)
+
+    def _answers(self) -> None:
+        mine = [worker for worker in self.workers.values() if worker.generation == self.generation and not worker.leaves]
+        if len(mine) == self.count and all(worker.answers for worker in mine):
             self._answering()
-        return None
+
+    def _leaves(self, pid: int, worker: Worker) -> None:
+        """Told by somebody to end, it does so when its last request has; another takes its place meanwhile."""
+        worker.leaves = True
+        if not self.stopping and worker.generation == self.generation:
+            log.info("process %d ends: another takes its place", pid)
+            self.due.append((clock.wall.monotonic(), worker.slot))
+
+    def _silent(self, worker: Worker) -> None:
+        assert worker.says is not None
+        os.close(worker.says)
+        worker.says = None
+        if not worker.answers:
+            self._stillborn(worker)
 
     def _answering(self) -> None:
         if self.answering != self.generation:
@@ -231,19 +251,18 @@ class Family:
     # workers
 
     def _fork(self, slot: int) -> None:
-        ready, said = os.pipe()
+        says, said = os.pipe()
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         pid = os.fork()
         if pid:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             os.close(said)
-            self.workers[pid] = Worker(slot, self.generation, ready, clock.wall.monotonic())
+            self.workers[pid] = Worker(slot, self.generation, says, clock.wall.monotonic())
             return
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        os.close(ready)
+            signal.signal(number, signal.SIG_DFL)  # and blocked: what it is told while it starts waits until it can obey
+        os.close(says)
         os.close(self._alive[1])
         work(self.path, self._tasks(slot), Parent(said, self._alive[0]))
         raise SystemExit(0)
@@ -275,16 +294,11 @@ class Family:
             self.kill_at = float("inf")
 
     def _ended(self, pid: int, worker: Worker, code: int) -> None:
-        if worker.ready is not None:
-            os.close(worker.ready)
-            self._stillborn(worker)
-        if self.stopping or worker.generation != self.generation:
+        while worker.says is not None:
+            self._heard(pid, worker)
+        if self.stopping or worker.leaves or worker.generation != self.generation:
             return
         now = clock.wall.monotonic()
-        if code == 0:  # somebody told it to
-            log.info("process %d ended: another takes its place", pid)
-            self.due.append((now, worker.slot))
-            return
         self.pause = PAUSES[0] if now - worker.since > PAUSES[1] else min(self.pause * 2, PAUSES[1])
         log.error("process %d ended with %d: another takes its place", pid, code)
         self.due.append((now + self.pause, worker.slot))

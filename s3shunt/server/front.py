@@ -24,6 +24,7 @@ from s3shunt.server import grammar
 from s3shunt.server.answer import FileWrapper, refusal
 from s3shunt.server.connection import Connection
 from s3shunt.server.peer import Networks
+from s3shunt.server.sockets import BACKLOG
 from s3shunt.server.wire import TlsWire, Wire
 
 log = logging.getLogger(__name__)
@@ -167,14 +168,17 @@ class _Listener:
             self._known = None
 
     def close(self) -> None:
-        """Those who are in the queue already are let in first."""
-        self._ready(0)
+        """Those who are in the queue already are let in first, all of them: it may end with us."""
+        self._take(BACKLOG)
         self._closed = True
         self._end()
         self.sock.close()
 
     def _ready(self, _: int) -> None:
-        for _ in range(TAKEN):
+        self._take(TAKEN)
+
+    def _take(self, most: int) -> None:
+        for _ in range(most):
             if self._closed:
                 return
             try:

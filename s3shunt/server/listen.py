@@ -1,10 +1,10 @@
 """``[listen:NAME]``: an address, the pipeline behind it, and the processes that serve it.
 
 ``serve`` opens every listener of an ini and answers until SIGTERM or SIGINT: then it accepts
-nothing more, lets running requests end for at most ``drain``, and returns. With ``workers`` above
-one, or ``parent = yes``, a parent stands above the processes that serve: one that dies is
-replaced, SIGHUP reads the ini and the certificates anew, SIGUSR2 hands over to new code; no request
-is lost. Each process reads the ini and connects to catalog, index and store by itself.
+nothing more, lets running requests end for at most ``drain``, and returns. A parent stands above
+the processes that serve: one that dies is replaced, SIGHUP reads the ini and the certificates
+anew, SIGUSR2 hands over to new code; no request is lost. Only ``parent = no`` with one worker goes
+without: there SIGHUP reads the certificates. Each process reads the ini and connects to catalog, index and store by itself.
 
     [listen:main]
     address = 0.0.0.0:8080
@@ -58,7 +58,7 @@ class Options:
     address: Address = option(place, help="HOST:PORT to listen on; port 0 takes a free one. Or unix:/PATH.")
     app: str = option(word, help="The [pipeline:NAME] or [app:NAME] behind it.")
     workers: int = option(processes, "1", help="Processes that share the address; auto: one per core. The most of any listener counts.")
-    parent: bool = option(flag, "no", help="Whether a single worker, too, has a parent that replaces, reloads and hands over.")
+    parent: bool = option(flag, "yes", help="Whether a single worker, too, has a parent that replaces, reloads and hands over.")
     front: str = option(choice("strict", "stock"), "strict", help="'strict': our own server; 'stock': eventlet's, with our checks in it.")
     connections: int = option(number, "1000", help="Clients connected at a time, in each process.")
     keep_alive: int = option(duration, "75s", help="How long a connection may stay idle between two requests.")

@@ -6,6 +6,7 @@ import signal
 import socket
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-READY = b"+"
+READY, LEAVING = b"+", b"-"
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Parent:
-    """Descriptors that tie a worker to its parent: where it says that it is ready, and what ends when the parent does."""
+    """Descriptors that tie a worker to its parent: where it says how it stands, and what ends when the parent does."""
 
-    ready: int
+    says: int
     alive: int
+
+    def hear(self, word: bytes) -> None:
+        with suppress(BrokenPipeError):  # there is new code in the parent's place, or nobody
+            os.write(self.says, word)
 
 
 def work(path: Path, tasks: Sequence[Task], parent: Parent | None = None) -> None:
@@ -51,13 +56,14 @@ def work(path: Path, tasks: Sequence[Task], parent: Parent | None = None) -> Non
     memory.calm_collector()
     if parent is not None:
         signals.end_with(parent.alive)
-        os.write(parent.ready, READY)
-        os.close(parent.ready)
+        parent.hear(READY)
     while signals.next() == signal.SIGHUP:
         if parent is None:
             _reload_certificates(serving)
     house.draining = True
     log.info("draining")
+    if parent is not None:
+        parent.hear(LEAVING)
     _drain(serving)
 
 
@@ -156,6 +162,7 @@ class Signals:
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a parent lets nothing come before
 
     def next(self) -> int:
         while (number := self._waiting.recv(1)[0]) not in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

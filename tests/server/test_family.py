@@ -192,6 +192,34 @@ def test_a_worker_that_is_told_to_end_loses_no_request(running):
     assert one.end() == 0
 
 
+def test_a_worker_with_a_request_left_is_replaced_before_it_ends(running):
+    one = running(workers=1)
+    [leaving] = one.workers()
+    with socket.create_connection(("127.0.0.1", one.port), timeout=10) as sock:
+        sock.sendall(LIVE[:-2])
+        os.kill(int(leaving), signal.SIGTERM)
+        assert one.until(lambda: len(one.workers()) == 2)
+        assert one.ask().startswith(b"HTTP/1.1 200")
+        assert leaving in one.workers()
+        sock.sendall(LIVE[-2:])
+        assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+    assert one.until(lambda: len(now := one.workers()) == 1 and leaving not in now)
+    assert one.end() == 0
+
+
+def test_what_a_worker_is_told_while_it_starts_is_no_death(running):
+    one = running()
+    for _ in range(10):
+        before = one.workers()
+        os.kill(max(int(pid) for pid in before), signal.SIGTERM)  # the youngest
+        assert one.until(lambda: one.workers() - before)
+    assert one.until(lambda: len(one.workers()) == 2)
+    for _ in range(20):
+        assert one.ask().startswith(b"HTTP/1.1 200")
+    assert b"ended with" not in one.log.read_bytes()
+    assert one.end() == 0
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_nor_do_a_hundred(running):

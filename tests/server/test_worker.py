@@ -18,6 +18,7 @@ pipeline = health proxy
 address = {address}
 app = main
 front = strict
+parent = no
 certificate = {certificate}
 drain = 5s
 [filter:health]
