@@ -36,6 +36,7 @@ from s3shunt.connect import House
 from s3shunt.policy.ratelimit import Account, Accounts, Limit, share, take
 from s3shunt.ports import Meter
 from s3shunt.protocol.errors import ServiceUnavailable, SlowDown
+from s3shunt.protocol.names import Known
 from s3shunt.wsgi import Handler, Request, Response
 
 HAND = 1000  # milliseconds within which tokens that were taken are spent
@@ -88,7 +89,7 @@ class Buckets:
     def __init__(self, name: str, limit: Limit, options: Any, house: House, *, closed: bool = False) -> None:
         self.name = name
         self.limit = limit
-        self.clock = house.clock
+        self._monotonic = house.clock.monotonic
         self.accounts = Accounts(options.subjects)
         self.closed = closed
         self._meter: Meter | None = house.meter(options.catalog) if house.has("catalog", options.catalog) else None
@@ -97,21 +98,25 @@ class Buckets:
 
     def take(self, subject: str) -> None:
         """One token. Raises SlowDown."""
-        now = int(self.clock.monotonic() * 1000)
+        now, account = self._monotonic() * 1000, self.accounts.of(subject)
+        if not (account.counts(now, self.limit) if self._meter is None else account.pays(now)):
+            self._more(account, subject, now)
+
+    def _more(self, account: Account, subject: str, now: float) -> None:
+        """From the bucket that is shared, or on credit while somebody asks for some. Raises SlowDown."""
         with self._lock:
-            account = self.accounts.of(subject)
             credit = account.asking and not self.closed
             if (account.hand > 0 and now < account.until) or (credit and account.hand > -self.limit.burst):
                 account.hand -= 1
                 return
-            wait = max(account.refused - now, int(credit))
+            wait = max(math.ceil(account.refused - now), int(credit))
             account.asking = account.asking or (wait <= 0 and self._meter is not None)
         if wait <= 0:
             wait = self._together(account, subject, now) if self._meter is not None else self._alone(account, now)
         if wait > 0:
             raise SlowDown(retry_after=math.ceil(wait / 1000))
 
-    def _together(self, account: Account, subject: str, now: int) -> int:
+    def _together(self, account: Account, subject: str, now: float) -> int:
         """One asks for several; who comes meanwhile goes on credit, which is paid back first, and has an end."""
         assert self._meter is not None
         with self._lock:
@@ -130,7 +135,7 @@ class Buckets:
                 account.refused = now + wait
         return wait
 
-    def _alone(self, account: Account, now: int) -> int:
+    def _alone(self, account: Account, now: float) -> int:
         with self._lock:
             account.hand = min(account.hand, 0)
             account.spent, granted, wait = take(account.spent, now, 1 - account.hand, self.limit)
@@ -146,13 +151,18 @@ class RatelimitPeer:
         self.forward = forward
         self.exempt = options.exempt or ()
         self.trusted = options.trusted or ()
+        self.subjects = Known(self._subject)
         self.buckets = Buckets("peer", limit(options.rate, options.burst), options, house)
 
     def __call__(self, request: Request) -> Response:
-        peer = address(request, self.trusted)
-        if peer and not (self.exempt and within(peer, self.exempt)):
-            self.buckets.take(subject(peer))
+        counted = self.subjects[address(request, self.trusted) if self.trusted else request.environ.get("REMOTE_ADDR", "")]
+        if counted:
+            self.buckets.take(counted)
         return self.forward(request)
+
+    def _subject(self, peer: str) -> str:
+        """Who is counted for an address; '' for nobody."""
+        return "" if within(peer, self.exempt) else subject(peer)
 
 
 class Ratelimit:
@@ -166,7 +176,7 @@ class Ratelimit:
     def __call__(self, request: Request) -> Response:
         identity = request.context.identity
         who = identity.access_key if identity is not None else ""
-        counted = who or subject(address(request, ()))
+        counted = who or SUBJECTS[request.environ.get("REMOTE_ADDR", "")]
         if counted and who not in self.exempt:
             self.buckets.take(counted)
             if self.restores is not None and request.operation.name == "RestoreObject":
@@ -208,6 +218,8 @@ def _address(peer: str) -> Any:
         return None
     return getattr(found, "ipv4_mapped", None) or found
 
+
+SUBJECTS = Known(subject)
 
 peer_factory = wsgi.filter_factory(RatelimitPeer, PeerOptions, "filter:ratelimit_peer")
 factory = wsgi.filter_factory(Ratelimit, Options, "filter:ratelimit")

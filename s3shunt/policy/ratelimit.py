@@ -17,7 +17,7 @@ class Limit:
     burst: int
 
 
-def take(spent: float, now: int, wanted: int, limit: Limit) -> tuple[float, int, int]:
+def take(spent: float, now: float, wanted: int, limit: Limit) -> tuple[float, int, int]:
     """Take up to ``wanted`` tokens: the new ``spent``, how many there were, and, if none, milliseconds until there is one."""
     spent = min(max(spent, now), now + limit.each * limit.burst)  # more than all was never taken: the clock went back
     room = math.floor((now - spent) / limit.each + limit.burst + 1e-6)
@@ -37,13 +37,33 @@ class Account:
     """What one process knows of somebody: tokens in hand (until when), a refusal (until when), and its own count.
 
     While one ``asking`` fetches more, the others go on credit, down to a whole burst: ``hand`` is below zero until that is paid.
+
+    ``pays`` and ``counts`` are what most requests need, and need no lock: they call nothing, so no other thread comes in between.
     """
 
     asking: bool = False
     hand: int = 0
-    until: int = 0
-    refused: int = 0
+    until: float = 0
+    refused: float = 0
     spent: float = 0.0
+
+    def pays(self, now: float) -> bool:
+        """Whether there was a token in hand, which is gone now."""
+        if self.hand > 0 and now < self.until:
+            self.hand -= 1
+            return True
+        return False
+
+    def counts(self, now: float, limit: Limit) -> bool:
+        """``take`` of one token, by its own count. False where there is none, or a closer look must tell."""
+        spent = self.spent
+        if spent < now:  # max() would be a call
+            spent = now
+        spent += limit.each
+        if spent > now + limit.each * limit.burst:
+            return False
+        self.spent = spent
+        return True
 
 
 class Accounts:
@@ -54,13 +74,13 @@ class Accounts:
         self._known: OrderedDict[str, Account] = OrderedDict()
 
     def of(self, subject: str) -> Account:
-        known = self._known.get(subject)
-        if known is None:
-            known = self._known[subject] = Account()
-            if len(self._known) > self._most:
-                self._known.popitem(last=False)
-        else:
+        try:
             self._known.move_to_end(subject)
+            return self._known[subject]
+        except KeyError:  # nobody knew him, or another thread just forgot him
+            known = self._known.setdefault(subject, Account())
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
         return known
 
     def __len__(self) -> int:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3shunt.policy.ratelimit import Accounts, Limit, share, take
+from s3shunt.policy.ratelimit import Account, Accounts, Limit, share, take
 
 TEN = Limit(each=100.0, burst=10)
 
@@ -35,6 +35,28 @@ def test_nobody_ever_gets_more_than_the_burst_and_the_rate(asked, each, burst):
         assert (granted > 0) == (wait == 0)
         assert granted or take(spent, now + wait, 1, limit)[1] == 1
     assert total <= burst + (now - begun) / each + 1e-3
+
+
+@settings(max_examples=200)
+@given(st.lists(st.integers(-300, 500), max_size=60), st.integers(1, 400), st.integers(1, 50))
+def test_the_own_count_is_what_one_token_after_the_other_would_be(pauses, each, burst):
+    limit, now, account = Limit(each, burst), 10_000, Account()
+    for pause in pauses:
+        now += pause
+        before = account.spent
+        spent, granted, _ = take(before, now, 1, limit)
+        if account.counts(now, limit):
+            assert (account.spent, granted) == (spent, 1)
+        else:
+            assert account.spent == before
+            assert not granted or before > now + each * burst
+            account.spent = spent
+
+
+def test_tokens_in_hand_pay_until_they_are_spent_or_past_their_moment():
+    account = Account(hand=2, until=100)
+    assert [account.pays(99), account.pays(100), account.pays(99), account.pays(99)] == [True, False, True, False]
+    assert account.hand == 0
 
 
 @pytest.mark.parametrize(("each", "burst", "expected"), [(10, 200, 12), (1, 2000, 125), (60_000, 10, 1), (100, 10, 1), (0.01, 64, 4)])
