@@ -55,6 +55,7 @@ archive = tape
 
 class Store(MemoryStore):
     endpoint = "http://store.invalid"
+    endpoints = (endpoint,)
     region = "us-east-1"
     per_account = True
 

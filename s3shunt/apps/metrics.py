@@ -32,6 +32,7 @@ from s3shunt.wsgi import Request, Response
 
 LABELLED = {
     "upstream": ("s3shunt_upstream_answers", "What the store answered.", "status"),
+    "endpoint": ("s3shunt_upstream_endpoint_answers", "Which endpoint of the store answered, where it has several.", "endpoint"),
     "retries": ("s3shunt_upstream_retries", "Tries of the store beyond the first.", ""),
     "error": ("s3shunt_errors", "Refusals of ours.", "code"),
     "lookup": ("s3shunt_lookups", "Who answered a lookup: this process's memory, the index or the database.", "tier"),

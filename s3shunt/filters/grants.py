@@ -50,7 +50,8 @@ from s3shunt.policy import grants
 from s3shunt.policy.grants import Anonymous, Asked, Verdict
 from s3shunt.protocol import addressing, buckets, delete
 from s3shunt.protocol.errors import AccessDenied, BucketAlreadyExists, InvalidURI, MalformedXML, NoSuchBucket, ServiceUnavailable
-from s3shunt.relay import Head, Relay, sign
+from s3shunt.relay import Head, Limits, sign
+from s3shunt.relay.endpoints import reached
 from s3shunt.wsgi import Handler, Request, Response, document, taken
 
 REMEMBERED = 10_000
@@ -156,7 +157,7 @@ class Owners:
         self.options = options
         self.house = house
         self.upstream = house.upstream(options.store)
-        self.relay = Relay(self.upstream.endpoint, timer=house.clock)
+        self.relay = reached(self.upstream.endpoints, Limits(), timer=house.clock)
         self._known: OrderedDict[tuple[str, str | None, str], int] = OrderedDict()
         self._said: OrderedDict[str, str] = OrderedDict()  # owners as the catalog last told them
 

@@ -2,7 +2,8 @@
 
 ``/-/live`` is 200 while the process answers at all. ``/-/ready`` is a JSON document:
 ``{"status": "up"}``, ``{"status": "degraded", "down": ["catalog"]}`` while something of what it stands on
-(``catalog``, ``index``, ``store``, ``archive``) does not answer, ``{"status": "draining"}`` while the process finishes its last
+(``catalog``, ``index``, ``store``, an ``endpoint`` of several, ``archive``) does not answer,
+``{"status": "draining"}`` while the process finishes its last
 requests. It is 200, but 503 while draining and while both the catalog and the store
 are down: with one of them much still works.
 
@@ -20,8 +21,9 @@ It stands behind ``errors`` and in front of ``virtual_host`` and ``sigv4``: who 
 import json
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -96,7 +98,7 @@ class Probes:
 
     def ask(self) -> None:
         asked: dict[str, Callable[[], Any]] = {
-            "catalog": self._catalog, "index": self._index, "store": self._store, "archive": self._archives,
+            "catalog": self._catalog, "index": self._index, "store": self._store, "endpoint": self._endpoints, "archive": self._archives,
         }  # fmt: skip
         self.down = frozenset(name for name, probe in asked.items() if not _answers(probe))
 
@@ -111,10 +113,19 @@ class Probes:
             raise ServiceUnavailable("the index is not read")
 
     def _store(self) -> None:
-        """A store without an address is in this process or on this disk."""
-        endpoint = getattr(self.house.store(self.options.store), "endpoint", None)
-        if endpoint is not None:
-            _listens(endpoint)
+        """A store without an address is in this process or on this disk; of several endpoints one will do."""
+        endpoints = self._addresses()
+        if endpoints and not any(_answers(partial(_listens, each)) for each in endpoints):
+            raise ConnectionError("no endpoint listens")
+
+    def _endpoints(self) -> None:
+        """Where there are several, all should listen."""
+        endpoints = self._addresses()
+        for each in endpoints if len(endpoints) > 1 else ():
+            _listens(each)
+
+    def _addresses(self) -> Sequence[str]:
+        return getattr(self.house.store(self.options.store), "endpoints", ())
 
     def _archives(self) -> None:
         """Those with an address of their own."""

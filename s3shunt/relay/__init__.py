@@ -84,7 +84,7 @@ class Relay:
         self._lock = threading.RLock()  # never held over I/O; an answer may be collected, and so closed, at any moment
         self._idle: list[tuple[Link, float]] = []
         self._open = 0
-        self.breaker, self._budget = Breaker(timer), Budget()
+        self.breaker, self._budget = Breaker(timer, endpoint), Budget()
 
     def send(self, head: Head, body: Iterable[bytes] = (), *, retry: bool = False) -> Answer:
         """Raises ServiceUnavailable when the store gives no answer, SlowDown when too many wait for it.

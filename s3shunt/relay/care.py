@@ -1,11 +1,14 @@
 """What keeps a store that is in trouble from being asked ever more: a breaker, a budget for second tries, and pauses before them."""
 
+import logging
 import random
 import threading
 
 from s3shunt import clock, green
 from s3shunt.clock import Clock
 from s3shunt.protocol.errors import ServiceUnavailable
+
+log = logging.getLogger(__name__)
 
 FAILURES = 8
 PROBE = 1.0
@@ -20,8 +23,9 @@ class Breaker:
     One that is closed but has ``failures`` is doubted: who has another endpoint asks that one, but for the same probe.
     """
 
-    def __init__(self, timer: Clock) -> None:
+    def __init__(self, timer: Clock, endpoint: str = "") -> None:
         self._timer = timer
+        self._endpoint = endpoint
         self.failures = 0
         self._probe = 0.0
 
@@ -42,10 +46,15 @@ class Breaker:
         return True
 
     def answered(self) -> None:
-        self.failures = 0
+        if self.failures:
+            if self.open:
+                log.warning("%s answers again", self._endpoint)
+            self.failures = 0
 
     def failed(self) -> None:
         self.failures += 1
+        if self.failures == FAILURES:
+            log.warning("%s does not answer: it is asked once a second how it does", self._endpoint)
         if self.failures in (1, FAILURES):
             self._probe = self._timer.monotonic() + PROBE
 

@@ -70,6 +70,7 @@ class FrontedStore(MemoryStore):
     """The store as the proxy would see it, though nothing listens there."""
 
     endpoint = "http://store.invalid"
+    endpoints = (endpoint,)
     region = "us-east-1"
     per_account = True
 

@@ -27,8 +27,8 @@ class Upstream:
     region = "eu-west-1"
     per_account = True
 
-    def __init__(self, endpoint):
-        self.endpoint = endpoint
+    def __init__(self, *endpoints):
+        self.endpoint, self.endpoints = endpoints[0], endpoints
 
     def credential(self, account):
         if account != "desk":
@@ -438,3 +438,24 @@ def test_a_policy_in_json_is_a_document_too(site, store):
     policy = b'{"Statement": [{"Sid": "<1>", "Effect": "Allow"}]}'
     assert site("PUT", "/films?policy", policy).status == 200
     assert store.requests[0].body == policy
+
+
+def test_of_several_endpoints_the_log_and_the_numbers_say_who_answered(tmp_path):
+    with HttpOrigin() as first, HttpOrigin() as second:
+        site = Site(tmp_path, first)
+        site.house.put("store", "main", Upstream(first.endpoint, second.endpoint))
+        site.proxy = Proxy(config.read(Options, "app:proxy", {}), site.house)
+        seen = set()
+        for _ in range(4):
+            assert site("GET", "/films/a").status == 200
+            seen.add(site.context.notes["endpoint"])
+        hosts = {origin.endpoint.removeprefix("http://") for origin in (first, second)}
+        assert seen == hosts
+        assert {name: site.house.numbers.tally.counts["endpoint", name] for name in hosts} == dict.fromkeys(hosts, 2)
+
+
+def test_all_tries_have_the_time_that_the_operator_gave_them(tmp_path):
+    with HttpOrigin([Reply(silent=True)] * 3) as store:
+        site = Site(tmp_path, store, budget="350ms")
+        assert site("GET", "/films/a").status == 503
+        assert len(store.requests) < 3

@@ -28,7 +28,7 @@ class Upstream:
     region = "us-east-1"
 
     def __init__(self, endpoint="http://127.0.0.1:1", per_account=True):
-        self.endpoint, self.per_account = endpoint, per_account
+        self.endpoint, self.endpoints, self.per_account = endpoint, [endpoint], per_account
 
     def credential(self, account):
         if not account:
@@ -68,7 +68,7 @@ def test_what_is_allowed_goes_on_with_its_decision(site):
     door(asked("GET", "/films/a"))
     ref = ObjectRef("films", "a", None, "desk")
     decision = origin.requests[0].context.decision
-    assert (decision.identity, decision.operation.name, decision.ref, decision.targets) == (EDITOR, "GetObject", ref, {ref})
+    assert (decision.identity, decision.operation.name, decision.ref, decision.targets) == (EDITOR, "GetObject", ref, frozenset())
     assert origin.requests[0].ref == ref
 
 

@@ -21,9 +21,9 @@ class Away(MemoryCatalog):
 
 
 class Store:
-    def __init__(self, endpoint=None):
-        if endpoint:
-            self.endpoint = endpoint
+    def __init__(self, *endpoints):
+        if endpoints:
+            self.endpoint, self.endpoints = endpoints[0], endpoints
 
 
 @pytest.fixture
@@ -99,6 +99,20 @@ def test_what_does_not_answer_is_down(house):
     house.put("store", "main", Store())
     probes.ask()
     assert probes.down == frozenset()
+
+
+def test_of_several_endpoints_one_that_is_away_is_told_and_one_that_is_there_is_enough(house):
+    probes = Probes(house, config.read(Options, "filter:health", {}))
+    with HttpOrigin() as away, HttpOrigin() as store:
+        house.put("store", "main", Store(away.endpoint, store.endpoint))
+        probes.ask()
+        assert probes.down == frozenset()
+        away.__exit__()
+        probes.ask()
+        assert probes.down == {"endpoint"}
+        assert verdict(probes.down, draining=False) == (200, {"status": "degraded", "down": ["endpoint"]})
+    probes.ask()
+    assert {"endpoint", "store"} == probes.down
 
 
 def test_the_first_question_is_not_made_to_wait(house):

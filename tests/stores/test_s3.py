@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s3shunt import config
 from s3shunt.config import ConfigError
 from s3shunt.model import Fingerprint, ObjectRef
 from s3shunt.ports import Evict
@@ -268,3 +269,12 @@ def test_the_workers_credential_and_the_endpoint_are_the_proxys_too(keys):
     made = store("http://127.0.0.1:8100", keys, buckets=True)
     assert (made.endpoint, made.region, made.per_account) == ("http://127.0.0.1:8100", "us-east-1", True)
     assert made.credential("") == ("worker", "secret")
+
+
+def test_further_endpoints_are_hosts_and_nothing_more(keys):
+    given = {"url": "s3+http://a:1/", "credentials": str(keys)}
+    made = S3Store(config.read(Options, "store:main", {**given, "also": "http://b:2/, https://c"}), SimpleNamespace(clock=HandClock()))
+    assert list(made.endpoints) == ["http://a:1", "http://b:2", "https://c"]
+    for wrong in ("b:2", "s3+http://b:2", "http://b:2/path", "http://key@b:2", "http://b:2?x"):
+        with pytest.raises(ConfigError, match="also"):
+            config.read(Options, "store:main", {**given, "also": wrong})

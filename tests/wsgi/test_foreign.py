@@ -125,7 +125,7 @@ IDENTITY = Identity(access_key="AK", account="desk", grants=None)
 
 
 class Upstream:
-    endpoint, region, per_account = "http://127.0.0.1:1", "us-east-1", True
+    endpoint, endpoints, region, per_account = "http://127.0.0.1:1", ["http://127.0.0.1:1"], "us-east-1", True
 
 
 def known(forward, *_):

@@ -19,8 +19,8 @@ while that is full they are told SlowDown at once.
 The store's answers go back as they are, its 5xx too, under our request id. A store that cannot
 be reached, breaks off before the first byte of its answer, redirects, or does not accept our
 signature is 503 ServiceUnavailable with ``Retry-After``; one that breaks off in the middle breaks the
-client's connection. Idempotent requests are tried three times before that. ``response-*``
-parameters are for signed requests only.
+client's connection. Idempotent requests are tried three times before that, within ``budget``; where the store has several
+endpoints, at another one at once. ``response-*`` parameters are for signed requests only.
 
 ``offload`` lets the bytes of online objects go past us, once everything was decided here: ``accel`` hands the signed
 request to an nginx in ``accel_peers`` that says it can send it (``containers/nginx/accel.conf``); ``redirect``
@@ -50,7 +50,8 @@ from s3shunt.model import Identity
 from s3shunt.protocol import headers, sigv4, xml
 from s3shunt.protocol.errors import MalformedXML
 from s3shunt.protocol.operations import Body
-from s3shunt.relay import Answer, Head, Limits, Relay
+from s3shunt.relay import Answer, Head, Limits
+from s3shunt.relay.endpoints import reached
 from s3shunt.wsgi import Request, Response, document
 
 __all__ = ["Options", "Proxy", "factory"]
@@ -66,9 +67,11 @@ class Proxy:
         self.house = house
         self.spool = Spool(options, house.state / "spool")
         self.upstream = house.upstream(options.store)
-        limits = Limits(connect=options.connect, response=options.response, gap=options.gap, connections=options.connections)
+        limits = Limits(
+            connect=options.connect, response=options.response, budget=options.budget, gap=options.gap, connections=options.connections
+        )
         cafile = str(options.cafile) if options.cafile else None
-        self.relay = Relay(self.upstream.endpoint, limits, cafile=cafile, timer=house.clock)
+        self.relay = reached(self.upstream.endpoints, limits, cafile=cafile, timer=house.clock)
         self.elsewhere = Elsewhere(options, house, self.relay.host) if options.offload != "none" else None
 
     def __call__(self, request: Request) -> Response:
@@ -84,6 +87,9 @@ class Proxy:
                 answer = self._sent(request, decision.identity, fields, query, self._body(request, kept))
         of_the_version(request, answer)
         request.context.upstream_status, request.context.upstream_attempts = answer.status, answer.attempts
+        if answer.endpoint:
+            request.context.notes["endpoint"] = answer.endpoint
+            self.house.numbers.tally.counts["endpoint", answer.endpoint] += 1
         return answered(answer)
 
     def _sent(self, request: Request, who: Identity, fields: Fields, query: Fields, given: Given) -> Answer:

@@ -13,6 +13,7 @@ class Options:
     store: str = option(word, "main", help="The [store:NAME] that requests go to; it must speak S3 over HTTP.")
     connect: int = option(duration, "2s", help="How long to wait for a connection to the store.")
     response: int = option(duration, "60s", help="How long to wait for the head of the store's answer.")
+    budget: int = option(duration, "90s", help="How long connecting, all tries and the wait for that head may take together.")
     gap: int = option(duration, "30s", help="How long a transfer may stand still.")
     connections: int = option(number, "1024", help="Connections to the store; beyond that clients get SlowDown.")
     cafile: Path | None = option(config.path, "", help="Certificates to check the store's TLS certificate with; empty: the system's.")

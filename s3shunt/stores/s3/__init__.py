@@ -35,6 +35,7 @@ class S3Store:
             raise ValueError("evict = swift needs swift: expected the URL of Swift's own API")
         self.options = options
         self.endpoint = options.url.removeprefix("s3+").rstrip("/")
+        self.endpoints = (self.endpoint, *(options.also or ()))
         self.region = options.region
         self.per_account = options.buckets
         self.paths = options.keys

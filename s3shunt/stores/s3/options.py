@@ -1,10 +1,20 @@
 """What an operator may say about a store that speaks S3."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from s3shunt import config
 from s3shunt.config import option
+
+
+def endpoints(value: str) -> tuple[str, ...]:
+    """``http(s)://HOST[:PORT]``, any number of them."""
+    given = config.words(value)
+    for each in given:
+        if not re.fullmatch(r"https?://[^/?#@\s]+/?", each):
+            raise ValueError("expected http(s)://HOST[:PORT] of each endpoint")
+    return tuple(each.rstrip("/") for each in given)
 
 
 def _bucket_names(value: str) -> bool:
@@ -18,6 +28,7 @@ def _as_paths(value: str) -> bool:
 @dataclass(frozen=True)
 class Options:
     url: str = option(config.url, help="s3+http://HOST:PORT or s3+https://HOST[:PORT]")
+    also: tuple[str, ...] = option(endpoints, "", help="Further endpoints of the same store: http(s)://HOST[:PORT] ...")
     credentials: Path = option(config.path, help='JSON file (mode 0600): {"": {"access_key", "secret_key"}}, or one such pair per account.')
     buckets: bool = option(_bucket_names, "global", help="'global', or 'per account' where each account has bucket names of its own.")
     keys: bool = option(_as_paths, "exact", help="'exact', or 'paths' where keys are paths of files, so that a//b is a/b (SeaweedFS).")

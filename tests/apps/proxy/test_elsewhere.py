@@ -31,7 +31,7 @@ class Upstream:
     region = "eu-west-1"
 
     def __init__(self, endpoint):
-        self.endpoint = endpoint
+        self.endpoint, self.endpoints = endpoint, [endpoint]
 
     def credential(self, account):
         if account != "desk":
