@@ -5,28 +5,45 @@ that says nothing; a body that is shorter or longer than its Content-Length, or 
 an error, ends the connection before the announced end (by a reset where none was announced), so that nobody takes a
 part for the whole. Small answers leave in
 one piece.
+
+Which headers an answer has repeats from one to the next: what follows from their names is found out once (``_Shape``).
+Values are looked at each time.
 """
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 from s3shunt import green
 from s3shunt.server.wire import PIECE, Wire
 
-_FIELDS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++: ?+[\t\x20-\x7e\x80-\xff]*+\r\n)*+")
+_SOUND = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
+"""What may stand in a header: without these, nothing is left of sound ones but the ends of their lines."""
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]++")
 _STATUS = re.compile(r"[2-9][0-9]{2}(?: [\t\x20-\x7e]*+)?")
 _STATUSES: dict[str, bytes] = {}
-
-_PLAIN, _LENGTH, _DATE, _CONNECTION, _HOP = range(5)
-_KINDS: dict[str, int] = {}
-_BY_NAME = {
-    "content-length": _LENGTH, "date": _DATE, "connection": _CONNECTION,
-    "keep-alive": _HOP, "transfer-encoding": _HOP, "upgrade": _HOP, "proxy-connection": _HOP, "trailer": _HOP, "te": _HOP,
-}  # fmt: skip
+_OWN = frozenset((
+    "content-length", "connection", "keep-alive", "transfer-encoding", "upgrade", "proxy-connection", "trailer", "te",
+))  # fmt: skip
+"""What the server says itself."""
 _KNOWN = 2048
+
+
+class _Shape(NamedTuple):
+    """What the names of an answer's headers say, whatever their values."""
+
+    lines: str
+    """A template for their values."""
+    ends: bytes
+    length: int
+    """The place of Content-Length, -1 without one."""
+    dated: bool
+    unfit: bool
+    """Whether some are the server's to say, or are said twice."""
+
+
+_SHAPES: dict[tuple[str, ...], _Shape] = {(): _Shape("", b"", -1, dated=False, unfit=False)}
 
 
 class Unfit(Exception):
@@ -77,18 +94,13 @@ class Answer:
 
     def write(self, data: bytes) -> None:
         """The next piece of the body; the head goes with the first. Raises Unfit beyond the announced length."""
-        if not self.begun:
-            self._send(self._begin(None) + self._frame(data) if len(data) <= PIECE else self._begin(None), data)
-        else:
-            self._send(b"", data)
-
-    def _send(self, joined: bytes, data: bytes) -> None:
-        if joined:
-            self.wire.send(joined)
-            if len(data) <= PIECE:
-                return
-        if framed := self._frame(data):
-            self.wire.send(framed)
+        head = b"" if self.begun else self._begin(None)
+        framed = self._frame(data)
+        if head and len(framed) > PIECE:
+            self.wire.send(head)
+            head = b""
+        if head or framed:
+            self.wire.send(head + framed)
 
     def _frame(self, data: bytes) -> bytes:
         """A piece as it goes on the wire."""
@@ -168,34 +180,29 @@ class Answer:
 
     def _begin(self, known: int | None) -> bytes:
         """The head, as bytes. ``known``: the length of the whole body when the application did not say."""
-        status, headers = self.status, self.headers
+        status = self.status
         if status is None:
             raise Unfit("the application ended without calling start_response")
         line = _STATUSES.get(status) or _status(status)
-        dated = special = False
-        length: str | None = None
-        for name, value in headers:
-            kind = _KINDS.get(name)
-            if kind is None:
-                kind = _kind(name)
-            if kind == _PLAIN:
-                continue
-            if kind == _LENGTH:
-                if length is not None and length != value:
-                    raise Unfit("two values of Content-Length")
-                special, length = special or length is not None, value
-            elif kind == _DATE:
-                dated = True
-            else:
-                special = True
-                self.keep = self.keep and not (kind == _CONNECTION and "close" in value.lower())
         code = status[:3]
-        if special or code == "204":
-            headers = _without_hops(headers, length if code != "204" else None)
-        fields = _encoded(headers)
+        shape, values = _shaped(self.headers)
+        if shape.unfit or code == "204":
+            shape, values = _shaped(self._fit(code))
+        length = None if shape.length < 0 else values[shape.length]
+        fields = _encoded(shape, values)
         tail = self._framing(code, length, known)
         self.begun = True
-        return line + fields + (b"" if dated else self.date) + tail
+        return line + fields + tail if shape.dated else line + fields + self.date + tail
+
+    def _fit(self, code: str) -> list[tuple[str, str]]:
+        """The headers without those that are the server's to say."""
+        lengths = {value for name, value in self.headers if name.lower() == "content-length"}
+        if len(lengths) > 1:
+            raise Unfit("two values of Content-Length")
+        if any(name.lower() == "connection" and "close" in value.lower() for name, value in self.headers):
+            self.keep = False
+        kept = [(name, value) for name, value in self.headers if name.lower() not in _OWN]
+        return kept if code == "204" else [*kept, *(("Content-Length", length) for length in lengths)]
 
     def _framing(self, code: str, length: str | None, known: int | None) -> bytes:
         """The headers of this connection, and the empty line."""
@@ -218,28 +225,34 @@ class Answer:
         return lines + (b"\r\n" if self.modern else b"Connection: keep-alive\r\n\r\n")
 
 
-def _encoded(headers: list[tuple[str, str]]) -> bytes:
+def _shaped(headers: list[tuple[str, str]]) -> tuple[_Shape, tuple[str, ...]]:
+    """What the names say, and the values."""
+    names, values = zip(*headers) if headers else ((), ())  # noqa: B905  # pairs
+    return _SHAPES.get(names) or _shape(names), values
+
+
+def _shape(names: tuple[str, ...]) -> _Shape:
+    if not all(map(_NAME.fullmatch, names)):
+        raise Unfit("a header's name is no token")
+    lower = [name.lower() for name in names]
+    length = lower.index("content-length") if "content-length" in lower else -1
+    lines = "".join(f"{name.replace('%', '%%')}: %s\r\n" for name in names)
+    unfit = sum(name in _OWN for name in lower) > (length >= 0)
+    shape = _Shape(lines, b"\r\n" * len(names), length, dated="date" in lower, unfit=unfit)
+    if len(_SHAPES) == _KNOWN:
+        _SHAPES.clear()
+    _SHAPES[names] = shape
+    return shape
+
+
+def _encoded(shape: _Shape, values: tuple[str, ...]) -> bytes:
     try:
-        fields = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+        fields = (shape.lines % values).encode("latin-1")
     except UnicodeEncodeError:
         raise Unfit("a header is not latin-1") from None
-    if not _FIELDS.fullmatch(fields) or fields.count(b"\n") != len(headers):
+    if fields.translate(None, _SOUND) != shape.ends:
         raise Unfit("a header cannot be written")
     return fields
-
-
-def _without_hops(headers: list[tuple[str, str]], length: str | None) -> list[tuple[str, str]]:
-    kept = [(name, value) for name, value in headers if _BY_NAME.get(name.lower(), _PLAIN) in (_PLAIN, _DATE)]
-    return kept if length is None else [*kept, ("Content-Length", length)]
-
-
-def _kind(name: str) -> int:
-    if not _NAME.fullmatch(name):
-        raise Unfit("a header's name is no token")
-    kind = _BY_NAME.get(name.lower(), _PLAIN)
-    if len(_KINDS) < _KNOWN:
-        _KINDS[name] = kind
-    return kind
 
 
 def _status(status: str) -> bytes:

@@ -69,38 +69,37 @@ class Connection:
 
     def _exchange(self) -> bool:
         """One request and its answer; whether another may follow."""
-        environ = self.environ.copy()
+        wire = self.wire
         try:
             head = self._head()
             if head is None:
                 return False
+            environ = self.environ.copy()
             plan = grammar.read(head, environ, self.front.limits.head)
         except Refused as refused:
             self._refuse(refused)
             return False
         self.requests += 1
-        self.wire.credit = self.wire.patience
-        body: Input | Nothing = NOTHING if plan.length == 0 else Input(self.wire, plan.length, expects=plan.expects)
+        wire.credit = wire.patience
+        body: Input | Nothing = NOTHING if plan.length == 0 else Input(wire, plan.length, expects=plan.expects)
         environ["wsgi.input"] = body
         return self._answer(environ, plan, body)
 
     def _head(self) -> bytes | None:
         """The next head with its empty line; None when the client asks nothing more."""
-        wire, front = self.wire, self.front
-        data = wire.buffer
-        wire.buffer = b""
-        if not data:
+        wire = self.wire
+        if wire.buffer:
+            data, wire.buffer = wire.buffer, b""
+        else:
             data = self._first()
         if data[:2] == b"\r\n":
             data = data[2:] or self._first()
-        if not data:
-            return None
         end = data.find(b"\r\n\r\n")
-        if end < 0:
-            data = self._rest_of_head(data, front.clock.monotonic() + front.limits.header)
+        if end < 0 and data:
+            data = self._rest_of_head(data, self.front.clock.monotonic() + self.front.limits.header)
             end = data.find(b"\r\n\r\n")
-            if end < 0:
-                return None
+        if end < 0:
+            return None
         end += 4
         if end == len(data):
             return data
