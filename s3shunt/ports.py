@@ -348,7 +348,7 @@ class Upstream(Protocol):
     """A store that speaks S3 over HTTP: what ``apps/proxy`` forwards to."""
 
     endpoint: str  # http://host:port
-    endpoints: Sequence[str]  # that one, and further ones of the same store
+    endpoints: tuple[str, ...]  # that one, and further ones of the same store
     region: str
     per_account: bool  # bucket names belong to an account, as on Swift
 

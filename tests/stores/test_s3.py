@@ -278,3 +278,17 @@ def test_further_endpoints_are_hosts_and_nothing_more(keys):
     for wrong in ("b:2", "s3+http://b:2", "http://b:2/path", "http://key@b:2", "http://b:2?x"):
         with pytest.raises(ConfigError, match="also"):
             config.read(Options, "store:main", {**given, "also": wrong})
+
+
+@pytest.mark.parametrize("there", [0, 1])
+def test_a_worker_asks_the_next_endpoint_when_one_is_away_and_stays_there(keys, there):
+    asked = []
+    with scripted(lambda h: h.say(204)) as away:
+        endpoints = [away, away]
+    with scripted(lambda h: (asked.append(h.headers["Host"]), h.say(204))) as running:
+        endpoints[there] = running
+        both = store(endpoints[0], keys, also=tuple(endpoints[1:]))
+        for _ in range(3):
+            both.delete(REF)
+        assert both._asking._turns._at == there
+    assert asked == [endpoints[0].removeprefix("http://")] * 3, "who signed for one Host says it to all"

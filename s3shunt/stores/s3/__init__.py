@@ -1,6 +1,6 @@
 """``s3+http://`` and ``s3+https://``: a store that speaks S3; what the proxy forwards to, and what workers read, land and evict in.
 
-The worker's own client is boto's: path style, this endpoint and no other, no
+The worker's own client is boto's: path style, these endpoints and no others, no
 environment. ``bucket`` makes it a place to land: a ref without a bucket lies
 there under its key.
 """
@@ -40,7 +40,7 @@ class S3Store:
         self.per_account = options.buckets
         self.paths = options.keys
         self._house = house
-        self._asking = Asking(options, self.endpoint)
+        self._asking = Asking(options, self.endpoints)
         self._probed: Evict | None = None
         self._lock = threading.RLock()
 

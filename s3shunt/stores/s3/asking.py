@@ -1,7 +1,7 @@
 """Who asks the store, and by which names: boto's clients, one for each credential."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -12,12 +12,14 @@ from s3shunt.model import ObjectRef
 from s3shunt.protocol.errors import BucketAlreadyExists, BucketAlreadyOwnedByYou, InvalidRequest, NoSuchKey, NotImplemented
 from s3shunt.stores.s3.options import Options
 from s3shunt.stores.s3.session import Credentials, client, translated
+from s3shunt.stores.s3.turns import Turns
 
 
 class Asking:
-    def __init__(self, options: Options, endpoint: str) -> None:
+    def __init__(self, options: Options, endpoints: Sequence[str]) -> None:
         self._options = options
-        self._endpoint = endpoint
+        self._endpoint = endpoints[0]
+        self._turns = Turns(endpoints)
         self._keys = Credentials(options.credentials, per_account=options.buckets)
         self._clients: dict[tuple[str, str], Any] = {}
         self._ensured = False
@@ -61,7 +63,8 @@ class Asking:
         with self._lock:
             if key not in self._clients:
                 waits = self._options.connect_timeout / 1000, self._options.read_timeout / 1000
-                self._clients[key] = client(self._endpoint, self._options.region, key, *waits)
+                made = self._clients[key] = client(self._endpoint, self._options.region, key, *waits)
+                self._turns.follow(made)
             return self._clients[key]
 
     def perhaps(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
