@@ -22,7 +22,7 @@ class Numbers:
 
     def __init__(self, state: Path) -> None:
         self.tally = Tally()
-        self.gauges: Counter[str] = Counter()
+        self.gauges: dict[str, float] = {"running": 0, "late": 0.0}
         self.folder = state / "metrics"
         self._last = ""
         self._lock = threading.Lock()  # of threads that write; never taken by a green thread
@@ -52,7 +52,7 @@ class Numbers:
             if not alive(path):
                 self._inherit(path)
         self.leave()
-        total, gauges = Tally(), [self.gauges]
+        total, gauges = Tally(), [Counter(self.gauges)]
         total.add(self.tally)
         for path in self._files():
             if process(path) != str(os.getpid()) and (found := read(path)):

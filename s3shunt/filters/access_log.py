@@ -24,7 +24,8 @@ import sys
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
+from json.encoder import JSONEncoder
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
@@ -33,12 +34,15 @@ from s3shunt.config import duration, option, text
 from s3shunt.connect import House
 from s3shunt.protocol import operations
 from s3shunt.protocol.errors import S3Error
-from s3shunt.protocol.names import Known
 from s3shunt.wsgi import Handler, Request, Response, watch_close
 
 TOGETHER = 200
 """Lines that are not waited with any longer."""
+AGENT = 200
+"""Letters of a User-Agent that are told."""
 SHOWN = (operations.SUBRESOURCES | operations.PARAMETERS) - {"continuation-token"}
+
+_json = JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -50,56 +54,44 @@ class Options:
 class AccessLog:
     def __init__(self, forward: Handler, options: Options, house: House) -> None:
         self.forward = forward
-        self.clock = house.clock
+        self.now, self.monotonic = house.clock.now, house.clock.monotonic
         self.lines = Lines(options.path, options.flush)
         atexit.register(self.lines.write)
 
     def __call__(self, request: Request) -> Response:
-        context = request.context
-        context.started = self.clock.monotonic()
+        request.context.started = self.monotonic()
         response = self.forward(request)
-        declared = None if request.method == "HEAD" else response.field("content-length")
-
-        def closed(sent: int) -> None:
-            context.bytes_out = sent
-            cut = declared is not None and declared.isdigit() and sent < int(declared)
-            self.lines.add(self._line(request, response.status_int, cut=cut))
-
-        watch_close(response, closed)
+        watch_close(response, partial(self._closed, request, response))
         return response
 
-    def _line(self, request: Request, status: int, *, cut: bool) -> dict[str, Any]:
-        context = request.context
-        line = {
-            "time": timestamp(self.clock.now()),
-            "id": context.request_id,
-            "peer": request.environ.get("REMOTE_ADDR", ""),
-            "identity": context.identity.access_key if context.identity else "",
-            "method": request.method,
-            **_target(request),
-            "status": status,
-            "error": context.error_code,
-            "in": request.taken,
-            "out": context.bytes_out,
-            "ms": round((self.clock.monotonic() - context.started) * 1000),
-            "upstream": context.upstream_status,
-            "attempts": context.upstream_attempts,
-            "agent": request.environ.get("HTTP_USER_AGENT", "")[:200],
-            "cut": cut,
-        }
-        if context.notes:
-            line |= context.notes
-        return line
+    def _closed(self, request: Request, response: Response, sent: int) -> None:
+        """The line is made at once: what it is made of goes with the request."""
+        context, environ, out = request.context, request.environ, str(sent)
+        operation, bucket, target = _asked(request)
+        alike = _alike(
+            environ.get("REMOTE_ADDR", ""), context.identity.access_key if context.identity else "",
+            environ.get("HTTP_USER_AGENT", "")[:AGENT], request.method, response.status_int, context.error_code,
+            context.upstream_status, context.upstream_attempts, operation, bucket,
+        )  # fmt: skip
+        noted = fields(context.notes) if context.notes else ""
+        cut = "" if ("Content-Length", out) in response.headerlist or not _cut(request, response, sent) else '"cut":true,'
+        ms = round((self.monotonic() - context.started) * 1000)
+        self.lines.add(
+            f'{{"time":"{timestamp(self.now())}","id":{quoted(context.request_id)},{alike}{target}{noted}{cut}'
+            f'"in":{request.taken},"out":{out},"ms":{ms}}}\n'
+        )
 
 
-def _target(request: Request) -> dict[str, Any]:
-    """What the request is about; of one that could not even be read, its path."""
+def _asked(request: Request) -> tuple[str, str, str]:
+    """Operation, bucket, and the fields of what no other request may ask; of one that could not even be read, its path."""
     try:
         ref, parameters = request.ref, request.parameters
     except S3Error:
-        return {"path": request.environ.get("PATH_INFO", "")[:1024]}
-    query = {name: value for name, value in parameters.items() if name in SHOWN} if parameters else None
-    return {"operation": _operation(request), "bucket": ref.bucket, "key": ref.key, "version": ref.version, "query": query}
+        return "", "", fields({"path": request.environ.get("PATH_INFO", "")[:1024]})
+    if not parameters and ref.key and not ref.version:
+        return _operation(request), ref.bucket, f'"key":{quoted(ref.key)},'
+    query = {name: value for name, value in parameters.items() if name in SHOWN}
+    return _operation(request), ref.bucket, fields({"key": ref.key, "version": ref.version, "query": query})
 
 
 def _operation(request: Request) -> str:
@@ -109,9 +101,22 @@ def _operation(request: Request) -> str:
         return ""
 
 
-_QUOTED = Known(quoted)
+def _cut(request: Request, response: Response, sent: int) -> bool:
+    declared = None if request.method == "HEAD" else response.field("content-length")
+    return declared is not None and declared.isdigit() and sent < int(declared)
 
 
+@lru_cache(maxsize=1024)
+def _alike(  # noqa: PLR0917  # the fields that many lines have alike, and what they are known by
+    peer: str, identity: str, agent: str, method: str, status: int, error: str, upstream: int, attempts: int, operation: str, bucket: str
+) -> str:
+    return fields({
+        "peer": peer, "identity": identity, "agent": agent, "method": method, "status": status, "error": error,
+        "upstream": upstream, "attempts": attempts, "operation": operation, "bucket": bucket,
+    })  # fmt: skip
+
+
+@lru_cache(maxsize=8)
 def timestamp(now: int) -> str:
     return f"{_second(now // 1000)}.{now % 1000:03d}Z"
 
@@ -121,19 +126,9 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def written(line: dict[str, Any]) -> bytes:
-    """One line of JSON, in ASCII: texts, numbers, truths, and flat objects of them. What is empty is left out."""
-    fields = [f"{_QUOTED[name]}:{quoted(each) if type(each) is str else _value(each)}" for name, each in line.items() if each]
-    return f"{{{','.join(fields)}}}\n".encode("ascii")
-
-
-def _value(value: Any) -> str:
-    if type(value) is int:
-        return str(value)
-    if type(value) is dict:
-        fields = [f"{quoted(name)}:{quoted(each) if type(each) is str else _value(each)}" for name, each in value.items()]
-        return f"{{{','.join(fields)}}}"
-    return quoted(value) if type(value) is str else ("false", "true")[value] if type(value) is bool else str(int(value))
+def fields(facts: dict[str, Any]) -> str:
+    """As they stand in a line of JSON, in ASCII, with a comma behind each. What is empty is left out."""
+    return "".join([f"{quoted(name)}:{_json(value)}," for name, value in facts.items() if value])
 
 
 class Lines:
@@ -143,43 +138,56 @@ class Lines:
         self.path = path
         self.flush_after = flush / 1000
         self.dropped = 0
-        self._pending: list[dict[str, Any]] = []
+        self._together = TOGETHER if flush else 1
+        self._pending: list[str] = []
         self._due = False
         self._lock = threading.Lock()  # never held over I/O
 
-    def add(self, line: dict[str, Any]) -> None:
-        with self._lock:
-            self._pending.append(line)
-            start, self._due = not self._due, True
-            full = len(self._pending) >= TOGETHER
-        if full or self.flush_after == 0:
+    def add(self, line: str) -> None:
+        self._pending.append(line)
+        if len(self._pending) >= self._together:
             self.flush()
-        elif start:
+        elif not self._due:
+            self._wait()
+
+    def _wait(self) -> None:
+        with self._lock:
+            start, self._due = not self._due, True
+        if start:
             green.spawn(self._later)
 
     def _later(self) -> None:
         green.sleep(self.flush_after)
+        self._due = False
         self.flush()
 
     def flush(self) -> None:
         """Write what has come together."""
-        green.offload(self.write)
+        if lines := self._taken():
+            green.offload(self._append, lines)
 
     def write(self) -> None:
-        with self._lock:
-            pending, self._pending, self._due = self._pending, [], False
-            lost = self.dropped
-        if not pending:
-            return
-        told = [b'{"dropped":%d}\n' % lost] if lost else []
-        try:
-            self._append(b"".join([*told, *map(written, pending)]))
-        except OSError:
-            lost = -len(pending)
-        with self._lock:
-            self.dropped -= lost
+        """The same at once, at the end of the process."""
+        if lines := self._taken():
+            self._append(lines)
 
-    def _append(self, data: bytes) -> None:
+    def _taken(self) -> list[str]:
+        with self._lock:
+            lines = self._pending[:]
+            del self._pending[: len(lines)]  # others may have added to them meanwhile
+        return lines
+
+    def _append(self, lines: list[str]) -> None:
+        with self._lock:
+            lost, self.dropped = self.dropped, 0
+        told = f'{{"dropped":{lost}}}\n' if lost else ""
+        try:
+            self._write(f"{told}{''.join(lines)}".encode("ascii"))
+        except OSError:
+            with self._lock:
+                self.dropped += lost + len(lines)
+
+    def _write(self, data: bytes) -> None:
         if self.path == "-":
             sys.stderr.buffer.write(data)
             sys.stderr.buffer.flush()

@@ -43,6 +43,7 @@ class Errors:
     def __init__(self, forward: Handler, options: Options, house: Any = None) -> None:  # noqa: ARG002  # every door is made alike
         self.forward = forward
         self.host_id = options.host_id
+        self.host = "x-amz-id-2", options.host_id
 
     def __call__(self, request: Request) -> Response:
         context = request.context
@@ -54,8 +55,9 @@ class Errors:
         except Exception:
             log.exception("request %s: %s %r", context.request_id, request.method, request.environ.get("PATH_INFO", ""))
             response = self._refusal(request, InternalError())
-        told = [("x-amz-request-id", context.request_id), ("x-amz-id-2", self.host_id)]
-        response.say(*told) if request.read_to_end else response.say(*told, ("Connection", "close"))
+        response.say(("x-amz-request-id", context.request_id), self.host)
+        if not request.read_to_end:
+            response.say(("Connection", "close"))
         return response
 
     def _refusal(self, request: Request, error: S3Error) -> Response:

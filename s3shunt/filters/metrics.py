@@ -17,6 +17,8 @@ It stands outside ``errors``, inside ``access_log``, and refuses nothing.
 import os
 import threading
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 from s3shunt import green, wsgi
 from s3shunt.config import duration, option
@@ -35,14 +37,15 @@ class Options:
 class Metrics:
     def __init__(self, forward: Handler, options: Options, house: House) -> None:
         self.forward = forward
-        self.clock = house.clock
+        self.monotonic = house.clock.monotonic
         self.tally = house.numbers.tally
         self.gauges = house.numbers.gauges
         self.ticking = Ticking(house, options.every)
 
     def __call__(self, request: Request) -> Response:
-        started = self.clock.monotonic()
-        self.ticking.follow()
+        started = self.monotonic()
+        if self.ticking.process != Ticking.this:
+            self.ticking.begin()
         self.gauges["running"] += 1
         answered = False
         try:
@@ -50,17 +53,13 @@ class Metrics:
             answered = True
         finally:
             self.gauges["running"] -= not answered
-
-        def closed(sent: int) -> None:
-            self.gauges["running"] -= 1
-            self._count(request, response.status_int, sent, self.clock.monotonic() - started)
-
-        watch_close(response, closed)
+        watch_close(response, partial(self._closed, request, response, started))
         return response
 
-    def _count(self, request: Request, status: int, sent: int, seconds: float) -> None:
+    def _closed(self, request: Request, response: Response, started: float, sent: int) -> None:
         context, counts = request.context, self.tally.counts
-        self.tally.request(_operation(request), status, request.taken, sent, seconds)
+        self.gauges["running"] -= 1
+        self.tally.request(_operation(request), response.status_int, request.taken, sent, self.monotonic() - started)
         if context.upstream_status:
             counts["upstream", str(context.upstream_status)] += 1
         if context.upstream_attempts > 1:
@@ -79,19 +78,25 @@ def _operation(request: Request) -> str:
 class Ticking:
     """What goes on in the background of each process: how late the hub is, and the numbers left for the others."""
 
+    this: ClassVar[int] = os.getpid()
+    """The process that runs here, known without asking for each request."""
+
     def __init__(self, house: House, every: int) -> None:
         self.house = house
         self.every = every / 1000
-        self._process = 0
+        self.process = 0
+        """The one in which it goes on."""
         self._lock = threading.Lock()
 
-    def follow(self) -> None:
+    @classmethod
+    def forked(cls) -> None:
+        cls.this = os.getpid()
+
+    def begin(self) -> None:
         """From the first request of this process on, until it ends."""
-        if self._process == os.getpid():
-            return
         with self._lock:
-            begun, self._process = self._process, os.getpid()
-        if begun != os.getpid():
+            begun, self.process = self.process, self.this
+        if begun != self.this:
             green.spawn(self._run)
 
     def _run(self) -> None:
@@ -107,4 +112,5 @@ class Ticking:
                 green.offload(numbers.leave)
 
 
+os.register_at_fork(after_in_child=Ticking.forked)
 factory = wsgi.filter_factory(Metrics, Options, "filter:metrics")

@@ -1,7 +1,7 @@
 """What a process has counted: plain numbers that only grow, so that those of several processes add up."""
 
 from bisect import bisect_left
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,13 +22,14 @@ class Tally:
 
     def __init__(self) -> None:
         self.requests: dict[tuple[str, int], list[Any]] = {}
-        self.counts: Counter[tuple[str, str]] = Counter()
+        self.counts: dict[tuple[str, str], int] = defaultdict(int)
 
     def request(self, operation: str, status: int, bytes_in: int, bytes_out: int, seconds: float) -> None:
         """One more that has been answered."""
-        row = self.requests.get((operation, status))
+        asked = operation, status
+        row = self.requests.get(asked)
         if row is None:
-            row = self.requests[operation, status] = list(_EMPTY)
+            row = self.requests[asked] = list(_EMPTY)
         row[IN] += bytes_in
         row[OUT] += bytes_out
         row[SECONDS] += seconds
@@ -39,7 +40,8 @@ class Tally:
         for asked, row in other.requests.copy().items():  # at one moment: others may count meanwhile
             mine = self.requests.get(asked, _EMPTY)
             self.requests[asked] = [one + more for one, more in zip(mine, row, strict=True)]
-        self.counts.update(dict.copy(other.counts))
+        for counted, count in dict.copy(other.counts).items():
+            self.counts[counted] += count
 
     def written(self) -> dict[str, Any]:
         """As a document for another process."""

@@ -1,7 +1,6 @@
 """An answer, on WebOb; and the two ways to be done with one that is not passed on."""
 
 from collections.abc import Iterable
-from operator import itemgetter
 from typing import Any
 
 import webob
@@ -10,7 +9,6 @@ from webob.response import EmptyResponse
 from s3shunt.protocol.errors import ServiceUnavailable
 from s3shunt.protocol.names import Known
 
-_NAME = itemgetter(0)
 _LOWER = Known(str.lower)
 
 
@@ -44,10 +42,12 @@ class Response(webob.Response):
 
     def say(self, *fields: tuple[str, str | None]) -> None:
         """Set headers in place of any of their names; None takes one away."""
-        names = {_LOWER[name] for name, _ in fields}
-        if not names.isdisjoint(map(_LOWER.__getitem__, map(_NAME, self._headerlist))):
-            self._headerlist[:] = [field for field in self._headerlist if _LOWER[field[0]] not in names]
-        self._headerlist += [field for field in fields if field[1] is not None]
+        headers, names = self._headerlist, [_LOWER[name] for name, _ in fields]
+        for name, _ in headers:
+            if _LOWER[name] in names:
+                headers[:] = [field for field in headers if _LOWER[field[0]] not in names]
+                break
+        headers += [field for field in fields if field[1] is not None]
 
     @property
     def app_iter(self) -> Any:

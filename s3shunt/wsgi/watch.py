@@ -5,16 +5,27 @@ from typing import Any
 
 from s3shunt.wsgi.response import Response
 
+Closed = Callable[[int], None]
+
 
 class Watched:
     """A response body that tells each who asked once when it was closed, the innermost first; the iteration stays the inner one's."""
 
-    def __init__(self, body: Iterable[bytes], closed: Callable[[int], None]) -> None:
+    __slots__ = ("body", "sent", "watchers")
+
+    def __init__(self, body: Iterable[bytes], closed: Closed) -> None:
         self.body = body
         self.watchers = [closed]
         self.sent = 0
 
     def __iter__(self) -> Iterator[bytes]:
+        body = self.body
+        if type(body) is list and len(body) == 1:  # one piece is sent or not, and needs nobody between
+            self.sent += len(body[0])
+            return iter(body)
+        return self._counted()
+
+    def _counted(self) -> Iterator[bytes]:
         for data in self.body:
             self.sent += len(data)
             yield data
@@ -27,15 +38,19 @@ class Watched:
             self._tell()
 
     def _tell(self) -> None:
-        if self.watchers:
-            try:
-                self.watchers.pop(0)(self.sent)
-            finally:
+        watchers = self.watchers
+        try:
+            while watchers:
+                watchers.pop(0)(self.sent)
+        finally:
+            if watchers:  # one of them failed
                 self._tell()
 
 
 class WatchedPassage(Watched):
     """The same of a body that can go from socket to socket (``passes``, ``pass_to``, ``left``)."""
+
+    __slots__ = ()
 
     @property
     def passes(self) -> bool:
@@ -54,7 +69,7 @@ class WatchedPassage(Watched):
             self.sent += before - body.left
 
 
-def watch_close(response: Response, closed: Callable[[int], None]) -> None:
+def watch_close(response: Response, closed: Closed) -> None:
     """Call ``closed(bytes sent)`` when the response's body is closed."""
     body = response.app_iter
     if isinstance(body, Watched):

@@ -109,34 +109,34 @@ def test_a_line_stays_one_line(tmp_path):
 def test_lines_are_collected_and_written_together(tmp_path):
     lines = Lines(str(tmp_path / "log"), 3_600_000)
     for number in range(5):
-        lines.add({"n": number})
+        lines.add(f"{number}\n")
     assert not (tmp_path / "log").exists()
     lines.flush()
     assert len((tmp_path / "log").read_text().splitlines()) == 5
     for _ in range(TOGETHER):
-        lines.add({"n": 1})
+        lines.add('{"n":1}\n')
     assert len((tmp_path / "log").read_text().splitlines()) == 5 + TOGETHER
 
 
 def test_a_log_that_cannot_be_written_stops_nobody_and_counts(tmp_path):
     lines = Lines(str(tmp_path / "folder" / "log"), 0)
-    lines.add({"n": 1})
-    lines.add({"n": 2})
+    lines.add('{"n":1}\n')
+    lines.add('{"n":2}\n')
     (tmp_path / "folder").mkdir()
-    lines.add({"n": 3})
-    lines.add({"n": 4})
+    lines.add('{"n":3}\n')
+    lines.add('{"n":4}\n')
     written = [json.loads(line) for line in (tmp_path / "folder" / "log").read_text().splitlines()]
     assert written == [{"dropped": 2}, {"n": 3}, {"n": 4}]
 
 
 def test_a_log_that_was_moved_away_is_begun_anew(tmp_path):
     lines = Lines(str(tmp_path / "log"), 0)
-    lines.add({"n": 1})
+    lines.add('{"n":1}\n')
     (tmp_path / "log").rename(tmp_path / "log.1")
-    lines.add({"n": 2})
+    lines.add('{"n":2}\n')
     assert (tmp_path / "log").read_text() == '{"n":2}\n'
 
 
 def test_a_dash_is_standard_error(capfdbinary):
-    Lines("-", 0).add({"n": 1})
+    Lines("-", 0).add('{"n":1}\n')
     assert capfdbinary.readouterr() == (b"", b'{"n":1}\n')

@@ -21,7 +21,7 @@ class Site:
         self.clock = HandClock()
         self.house = connect.House(Ini(tmp / "ini", {}), self.clock)
         self.metrics = Metrics(forward, config.read(Options, "filter:metrics", {}), self.house)
-        self.metrics.ticking._process = os.getpid()  # nothing in the background
+        self.metrics.ticking.process = os.getpid()  # nothing in the background
         self.app = Application(self.metrics)
         self.file = tmp / "state" / "metrics" / f"{socket.gethostname()}-{os.getpid()}.json"
 
