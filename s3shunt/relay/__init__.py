@@ -137,6 +137,14 @@ class Relay:
             answered.finish()
         return Answer(told.status, told.reason, told.fields, answered)
 
+    def begin(self, answer: Answer) -> None:
+        """Wait for the first bytes of its body. Raises ServiceUnavailable when they do not come: nobody has seen anything yet."""
+        try:
+            answer.body.begin()
+        except IncompleteBody as error:
+            self.breaker.failed()
+            raise ServiceUnavailable(retry_after=1) from error
+
     def take(self, end: float, *, fresh: bool) -> Link:
         """A quiet pooled connection, or a new one. ``fresh``: not one that may just be closing. Raises SlowDown.
 

@@ -60,11 +60,13 @@ class AnswerBody:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def begin(self) -> None:
-        """Wait for the first of its bytes, which are kept. Raises IncompleteBody."""
-        if self._link is None or self._buffer or not self.left:
+        """Wait for the first of its bytes, or all where they are few, which are kept. Raises IncompleteBody."""
+        if self._link is None or not self.left:
             return
         try:
-            self._buffer = self._take(self._link, PIECE)
+            while len(self._buffer) < (self.left if self.left <= PIECE else 1):
+                kept, self._buffer = self._buffer, b""
+                self._buffer = kept + self._take(self._link, PIECE)
         except BROKEN as error:
             self.close()
             raise IncompleteBody("The store broke off its answer.") from error

@@ -4,8 +4,8 @@
 - An endpoint that failed is doubted: the others are asked, but for one request a second, which may be repeated, that
   sees how it does. Its first answer ends the doubt. One that failed eight times in a row is not asked at all but for that.
 - A request that could not be sent at all goes to the next endpoint, whatever it is: no byte of it went out.
-- What may be repeated and failed later, before the first byte of its answer, goes to another endpoint at once, within the
-  tenth that second tries may be; to the same one only after a pause.
+- What may be repeated and failed later, before the first byte of its answer's body, or within one of 64 KiB, goes to another
+  endpoint at once, within the tenth that second tries may be; to the same one only after a pause.
 - When none may be asked, the refusal comes at once.
 
 All are sent the Host of the first, for which requests are signed; a certificate is that of the endpoint's own name.
@@ -49,6 +49,8 @@ class Endpoints:
                 link = relay.take(end, fresh=bool(failed) or not retry)
                 sent = True
                 answer = relay.exchange(link, head, wire, body, end)
+                if retry:
+                    relay.begin(answer)
                 answer.attempts, answer.endpoint = len(failed) + 1, relay.host
                 return answer
             except ServiceUnavailable:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from s3shunt import clock
-from s3shunt.protocol.errors import BadDigest, ServiceUnavailable
+from s3shunt.protocol.errors import BadDigest, IncompleteBody, ServiceUnavailable
 from s3shunt.relay import Head, Limits, Relay
 from s3shunt.relay.care import FAILURES
 from s3shunt.relay.endpoints import reached
@@ -136,6 +136,22 @@ def test_a_read_that_broke_before_its_first_byte_is_made_at_another_endpoint_at_
     site.origins[1].script.append(BROKEN)  # whose turn is first
     answer = site.get()
     assert (answer.status, answer.attempts, site.counts) == (200, 2, [1, 1])
+
+
+@pytest.mark.parametrize("reply", [Reply(200, b"abc" * 9, cut=0), Reply(200, b"abc" * 9, cut=5), Reply(200, BIG, cut=0)])
+def test_a_read_that_broke_before_anybody_saw_of_it_is_made_at_another_endpoint(site, reply):
+    site.origins[1].script.append(reply)  # whose turn is first
+    site.origins[0].script.append(Reply(200, b"whole"))
+    answer = site.store.send(Head("GET", "/films/a", [("host", "h")]), retry=True)
+    assert (answer.body.whole(), answer.attempts, site.counts) == (b"whole", 2, [1, 1])
+
+
+def test_a_large_answer_that_breaks_later_raises(site):
+    site.origins[1].script.append(Reply(200, BIG, cut=100_000))
+    answer = site.store.send(Head("GET", "/films/a", [("host", "h")]), retry=True)
+    with pytest.raises(IncompleteBody):
+        answer.body.whole()
+    assert site.counts == [0, 1]
 
 
 def test_one_that_fails_half_of_the_time_costs_nobody_an_answer(site):
