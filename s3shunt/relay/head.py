@@ -2,9 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from s3shunt.protocol.errors import InvalidArgument
 from s3shunt.protocol.names import Known
@@ -12,11 +10,13 @@ from s3shunt.protocol.names import Known
 LONGEST = 65536
 MOST = 200
 """Bytes and fields of an answer's head."""
+SHORT = 256
+KEPT = 1024
+"""Letters of a line that is remembered, and how many such lines."""
 
 _STATUS = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LINE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-
 
 
 class Unclear(Exception):
@@ -45,8 +45,7 @@ class Head(NamedTuple):
             raise InvalidArgument("A header holds what HTTP cannot carry.") from None
 
 
-@dataclass(slots=True)
-class Told:
+class Told(NamedTuple):
     """The head of an answer. ``length`` is None when the body comes in chunks."""
 
     status: int
@@ -62,19 +61,20 @@ def read(head: bytes, method: str) -> Told:
     first, *lines = head.decode("latin-1").split("\r\n")
     if len(lines) > MOST:
         raise Unclear("too many fields")
-    status, reason, closing = _status(first)
+    status, reason, closing = _STATUSES[first]
     fields, framing = [], []
     for line in lines:
-        field, matters = _field(line)
+        field = _SEEN.get(line)
+        if field is None:
+            field, matters = _FRAMING.get(line) or _field(line)
+            if matters == "connection":
+                closing = closing or "close" in field[1].lower()
+            elif matters:
+                framing.append((matters, field[1]))
         fields.append(field)
-        if matters == "connection":
-            closing = closing or "close" in field[1].lower()
-        elif matters:
-            framing.append((matters, field[1]))
     return Told(status, reason, fields, _length(framing, method, status), not closing)
 
 
-@lru_cache(maxsize=256)
 def _status(line: str) -> tuple[int, str, bool]:
     """Status, reason, and whether the connection ends because it is HTTP/1.0. Raises Unclear."""
     found = _STATUS.fullmatch(line)
@@ -83,23 +83,37 @@ def _status(line: str) -> tuple[int, str, bool]:
     return int(found[2]), (found[3] or "").strip(), found[1] == "0"
 
 
-@lru_cache(maxsize=4096)
 def _field(line: str) -> tuple[tuple[str, str], str]:
     """A field, and its name in lower case where the connection goes by it. Raises Unclear."""
     name, colon, rest = line.partition(":")
     if not colon or not ((rest.isascii() and rest.isprintable()) or _LINE.fullmatch(rest)):
         raise Unclear("a field that is none")
-    return (name, rest.strip("\t ")), _MATTERS[name]
+    field, (matters, varies) = (name, rest.strip("\t ")), _NAMES[name]
+    if not varies and len(line) <= SHORT:
+        _keep(line, field, matters)
+    return field, matters
 
 
-def _matters(name: str) -> str:
+def _keep(line: str, field: tuple[str, str], matters: str) -> None:
+    kept: dict[str, Any] = _FRAMING if matters else _SEEN
+    if len(kept) >= KEPT:
+        kept.clear()
+    kept[line] = (field, matters) if matters else field
+
+
+def _name(name: str) -> tuple[str, bool]:
+    """A field's name, in lower case, where the connection goes by it; whether it is another one each time. Raises Unclear."""
     if not _NAME.fullmatch(name):
         raise Unclear("a field's name that is none")
     lower = name.lower()
-    return lower if lower in ("content-length", "transfer-encoding", "connection") else ""
+    return lower if lower in ("content-length", "transfer-encoding", "connection") else "", lower.startswith(_VARYING)
 
 
-_MATTERS = Known(_matters)
+_STATUSES, _NAMES = Known(_status), Known(_name)
+_VARYING = ("etag", "last-modified", "content-range", "x-amz-meta-", "x-amz-request-id", "x-amz-id-2", "x-amz-version", "x-amz-checksum-")
+_SEEN: dict[str, tuple[str, str]] = {}
+_FRAMING: dict[str, tuple[tuple[str, str], str]] = {}
+"""Fields as they came before, by their line; those that say where an answer ends apart."""
 
 
 def _length(framing: list[tuple[str, str]], method: str, status: int) -> int | None:

@@ -1,37 +1,64 @@
-"""Where a connection waits under green threads.
+"""Where a connection waits: on the hub under green threads, in a ``poll`` of its own under threads.
 
-A socket is made known to the hub once, when it is first waited for, and stays so: an exchange
-costs no ``epoll_ctl`` and no timer. Deadlines are kept by one watch that looks at all waiting
-links a few times a second.
+On the hub a socket is made known once, when it is first waited for, and stays so: an exchange
+costs no ``epoll_ctl`` and no timer. Deadlines (``clock.wall.monotonic``) are kept by one watch that looks at all connections a few
+times a second, while any waits.
 """
 
-from typing import Any, ClassVar, Protocol
+import select
+from typing import Any, ClassVar
 
 from greenlet import getcurrent
 
 from s3shunt import clock
 
 TICK = 0.1
+LATE = "waited too long for a store"
 
 
-class Waiting(Protocol):
-    """What waits: until its deadline, in its place."""
+class Place:
+    """A connection's place among threads: whoever waits blocks."""
 
-    deadline: float
-    hub: "Hub | None"
+    mine = True
+    """Whether the caller's thread may use the connection."""
+
+    def __init__(self, poll: Any, fileno: int) -> None:
+        self._poll = poll
+        self.fileno = fileno
+
+    def readable(self, deadline: float) -> None:
+        """Wait until there are bytes, or the end. Raises TimeoutError."""
+        self._wait(select.POLLIN, deadline)
+
+    def writable(self, deadline: float) -> None:
+        """Wait until there is room. Raises TimeoutError."""
+        self._wait(select.POLLOUT, deadline)
+
+    def _wait(self, what: int, deadline: float) -> None:
+        poll = self._poll()
+        poll.register(self.fileno, what)
+        if not poll.poll(max(0, deadline - clock.wall.monotonic()) * 1000):
+            raise TimeoutError(LATE)
+
+    def forget(self) -> None:
+        """The connection ends."""
 
 
 class Hub:
-    """A link's place on the hub."""
+    """A connection's place on the hub of the thread that made it."""
+
+    __slots__ = ("_current", "_listener", "_watch", "deadline", "fileno", "hub", "waiter")
 
     def __init__(self, hub: Any, fileno: int) -> None:
         from eventlet import hubs
 
         self.hub, self.fileno = hub, fileno
+        self.deadline = 0.0
         self.waiter: Any = None
         self._listener: Any = None
-        self._watch = Watch.of(hub)
         self._current = hubs.get_hub
+        self._watch = Watch.of(hub)
+        self._watch.places.add(self)
 
     @classmethod
     def here(cls, fileno: int) -> "Hub":
@@ -43,29 +70,36 @@ class Hub:
     def mine(self) -> bool:
         return self._current() is self.hub
 
-    def wait(self, link: Waiting, *, writing: bool) -> None:
-        watch = self._watch
-        if writing:
-            self._pause()  # or what the store sends meanwhile would wake the writer
-            listener = self._listen("write")
-        elif self._listener is None:
+    def readable(self, deadline: float) -> None:
+        if self._listener is None:
             self._listener = self._listen("read")
-        self.waiter = getcurrent()
-        watch.add(link)
+        self.deadline, self.waiter = deadline, getcurrent()
+        if not self._watch.looks:
+            self._watch.begin()
         try:
             self.hub.switch()
         finally:
             self.waiter = None
-            watch.waiting.discard(link)
-            if writing:
-                self.hub.remove(listener)
+
+    def writable(self, deadline: float) -> None:
+        self._pause()  # or what the store sends meanwhile would wake the writer
+        listener = self._listen("write")
+        self.deadline, self.waiter = deadline, getcurrent()
+        if not self._watch.looks:
+            self._watch.begin()
+        try:
+            self.hub.switch()
+        finally:
+            self.waiter = None
+            self.hub.remove(listener)
 
     def _listen(self, kind: str) -> Any:
         return self.hub.add(kind, self.fileno, self._wake, self.expire, self._gone)
 
     def _wake(self, _: int) -> None:
-        waiter, self.waiter = self.waiter, None
+        waiter = self.waiter
         if waiter is not None:
+            self.waiter = None
             waiter.switch()
         else:  # nobody wants what came: not to be told again until somebody does
             self._pause()
@@ -84,18 +118,20 @@ class Hub:
         if listener is not None:
             self.hub.remove(listener)
 
-    forget = _pause
+    def forget(self) -> None:
+        self._watch.places.discard(self)
+        self._pause()
 
 
 class Watch:
-    """Looks at the waiting links of one hub for as long as there are any."""
+    """Looks at the connections of one hub for as long as any of them waits."""
 
     _all: ClassVar["dict[int, Watch]"] = {}
 
     def __init__(self, hub: Any) -> None:
         self.hub = hub
-        self.waiting: set[Waiting] = set()
-        self._ticking = False
+        self.places: set[Hub] = set()
+        self.looks = False
 
     @classmethod
     def of(cls, hub: Any) -> "Watch":
@@ -104,17 +140,16 @@ class Watch:
             found = cls._all[id(hub)] = cls(hub)
         return found
 
-    def add(self, link: Waiting) -> None:
-        self.waiting.add(link)
-        if not self._ticking:
-            self._ticking = True
-            self.hub.schedule_call_global(TICK, self._look)
+    def begin(self) -> None:
+        self.looks = True
+        self.hub.schedule_call_global(TICK, self._look)
 
     def _look(self) -> None:
         now = clock.wall.monotonic()
-        self._ticking = bool(self.waiting)
-        if self._ticking:
-            self.hub.schedule_call_global(TICK, self._look)
-        for link in [link for link in self.waiting if link.deadline <= now]:
-            assert link.hub is not None
-            link.hub.expire(TimeoutError("waited too long for a store"))
+        waiting = [place for place in self.places if place.waiter is not None]
+        self.looks = False
+        if waiting:
+            self.begin()
+        for place in waiting:
+            if place.deadline <= now:
+                place.expire(TimeoutError(LATE))

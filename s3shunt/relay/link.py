@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from s3shunt import clock, green
-from s3shunt.relay.hub import Hub
+from s3shunt.relay.hub import Hub, Place
 
 PIECE = 65536
 
@@ -35,7 +35,7 @@ class Link:
         self._wakes_at = 1
         self._asked = raw("select").poll()
         self._asked.register(sock.fileno(), select.POLLIN)
-        self.hub = Hub.here(sock.fileno()) if green.hub() else None
+        self._place = Hub.here(sock.fileno()) if green.hub() else Place(raw("select").poll, sock.fileno())
 
     def until(self, seconds: float) -> None:
         """What follows has so long."""
@@ -47,9 +47,11 @@ class Link:
             sent = self.sock.send(data)
         except BlockingIOError:
             sent = 0
+        if sent == len(data):
+            return
         rest = memoryview(data)[sent:]
         while rest:
-            self.wait(writing=True)
+            self._place.writable(self.deadline)
             with suppress(BlockingIOError):
                 rest = rest[self.sock.send(rest) :]
 
@@ -57,20 +59,14 @@ class Link:
         """What is there, at most ``size`` bytes; b'' at the end. Not ``ready``: it will be waited for, so do not look first."""
         while True:
             if not ready:
-                self.wait()
+                self._place.readable(self.deadline)
             try:
                 return self.sock.recv(size)  # type: ignore[no-any-return]
             except BlockingIOError:
                 ready = False
 
     def wait(self, *, writing: bool = False) -> None:
-        if self.hub is not None:
-            self.hub.wait(self, writing=writing)
-            return
-        poll = raw("select").poll()
-        poll.register(self.sock.fileno(), select.POLLOUT if writing else select.POLLIN)
-        if not poll.poll(max(0, self.deadline - clock.wall.monotonic()) * 1000):
-            raise TimeoutError("waited too long for a store")
+        (self._place.writable if writing else self._place.readable)(self.deadline)
 
     def wake_at(self, count: int) -> None:
         """How many bytes, or the end, end a wait."""
@@ -89,11 +85,10 @@ class Link:
     @property
     def usable(self) -> bool:
         """A link lives on the hub of the thread that opened it."""
-        return self.hub is None or self.hub.mine
+        return self._place.mine
 
     def close(self) -> None:
-        if self.hub is not None:
-            self.hub.forget()
+        self._place.forget()
         self.sock.close()
 
 
