@@ -30,19 +30,27 @@ class Head(NamedTuple):
     target: str
     fields: Sequence[tuple[str, str]]
     length: int = 0
+    written: bytes = b""
+    """As it goes out, where that is known already."""
 
     def wire(self) -> bytes:
         """Raises InvalidArgument for what would not be one request."""
-        target, fields = self.target, self.fields
-        text = "\r\n".join([f"{self.method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in fields], "", ""])
+        if self.written:
+            return self.written
+        fields = self.fields
+        text = "\r\n".join([f"{self.method} {self.target} HTTP/1.1", *[f"{name}: {value}" for name, value in fields], "", ""])
         ends = len(fields) + 2
-        fits = text.count("\n") == ends == text.count("\r") and target.isascii() and target.isprintable() and " " not in target
-        if not fits or not target:
+        if not (text.count("\n") == ends == text.count("\r") and fits(self.target)):
             raise InvalidArgument("A header or target does not fit on its line.")
         try:
             return text.encode("latin-1")
         except UnicodeEncodeError:
             raise InvalidArgument("A header holds what HTTP cannot carry.") from None
+
+
+def fits(target: str) -> bool:
+    """Whether it is one word, as a request line needs it."""
+    return target.isascii() and target.isprintable() and " " not in target and target != ""
 
 
 class Told(NamedTuple):
