@@ -11,6 +11,7 @@ from s3shunt.cli import say, walk
 from s3shunt.config import ConfigError, Ini
 from s3shunt.model import ObjectRef
 from s3shunt.protocol.errors import S3Error, ServiceUnavailable
+from s3shunt.server import descriptors
 
 BROUGHT = ("cafile", "credentials", "ffprobe", "password_file")
 """Options that name a file, which somebody else puts there."""
@@ -80,6 +81,8 @@ def _remarks(ini: Ini) -> list[dict[str, Any]]:
         found.append("a catalog in memory forgets everything at the end of the process.")
     if ini.policies():
         found.append("all writers must go through these pipelines: an object changed behind them is noticed late.")
+    clients = sum(section.values.connections for section in walk.sections(ini) if section.kind == "listen")
+    found += filter(None, [descriptors.shortage(clients, descriptors.most())])
     found += [f"[{title}] {name} = {path}: no such file yet." for title, name, path in _files(ini) if not path.exists()]
     return [{"remark": line} for line in found]
 

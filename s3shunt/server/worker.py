@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from paste.deploy import loadapp
 
 from s3shunt import connect, green
-from s3shunt.server import grammar, memory, stock, tls
+from s3shunt.server import descriptors, grammar, memory, stock, tls
 
 if TYPE_CHECKING:
     from s3shunt.server.front import Front
@@ -49,6 +49,7 @@ def work(path: Path, tasks: Sequence[Task], parent: Parent | None = None) -> Non
     """Serve in this process until SIGTERM, SIGINT, or the end of the parent."""
     green.use_eventlet()
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")  # known, and written down in docs/decisions
+    descriptors.prepare(sum(task.options.connections for task in tasks))
     signals = Signals()
     house = connect.house(path)
     serving = [_serving(path, task, shared=parent is not None) for task in tasks]

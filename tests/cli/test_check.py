@@ -48,6 +48,13 @@ def test_a_pipeline_and_an_app_of_one_name_could_not_be_told_apart(site):
     assert "[pipeline:a] and [app:a]: expected another name" in str(done.exception or done.output)
 
 
+def test_more_clients_than_descriptors_are_remarked(site):
+    assert "file descriptors" not in run(site.ini).output
+    listening = "[listen:many]\napp = end\naddress = 127.0.0.1:0\nconnections = 1000000000\n"
+    site.ini.write_text(f"{site.ini.read_text()}[app:end]\nuse = egg:s3shunt#proxy\n{listening}")
+    assert "connections = 1000000" in run(site.ini).output
+
+
 def test_a_probe_says_what_answers(site):
     lines = [json.loads(line) for line in run(site.ini, "--probe", "--json").stdout.splitlines()]
     assert {line["probe"]: line["answer"] for line in lines if "probe" in line} == {
