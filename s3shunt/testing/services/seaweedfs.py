@@ -37,6 +37,14 @@ def service(binary: str, home: Path, ports: Sequence[int], access_key: str = ACC
     return Service("SeaweedFS", command, environ, lambda: services.answers(f"http://127.0.0.1:{ports[0]}/", 403))
 
 
+def gateway(binary: str, home: Path, filer: int, port: int) -> list[str]:
+    """The command of a further endpoint of the store whose home it is and whose filer has that port."""
+    return [
+        binary, "s3", f"-filer=127.0.0.1:{filer}", f"-port={port}", "-ip.bind=127.0.0.1", f"-config={home}/s3.json", "-port.iceberg=0",
+        "-port.lance=0", "-autoCreateBucket=false", "-metricsPort=0",
+    ]  # fmt: skip
+
+
 @contextmanager
 def seaweedfs(patience: float = 60.0, *, log: Path | None = None, keep: bool = False) -> Iterator[SeaweedFS]:
     """Ready when entered; gone with its data when left, unless to ``keep``. RuntimeError with its log when it does not come up."""
