@@ -60,9 +60,9 @@ class Request(webob.BaseRequest):
     def target(self) -> str:
         """Raises InvalidURI when the server does not say and PATH_INFO may have lost something."""
         environ = self.environ
-        for name in ("RAW_URI", "REQUEST_URI"):
-            if name in environ:
-                return self._origin_form(environ[name])
+        target = environ["RAW_URI"] if "RAW_URI" in environ else environ.get("REQUEST_URI")
+        if target is not None:
+            return self._origin_form(target)
         path = environ.get("RAW_PATH_INFO")
         if path is None:
             path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
@@ -75,7 +75,8 @@ class Request(webob.BaseRequest):
         """An absolute form must name the Host: that is what was signed, and what a front server went by."""
         if target[:1] == "/":
             if "?" not in target:
-                self.__dict__.update(raw_path=target, query=[], parameters={})
+                found = self.__dict__
+                found["raw_path"], found["query"], found["parameters"] = target, [], {}
             return target
         if addressing.authority(target) != self.environ.get("HTTP_HOST", "").lower():
             raise InvalidURI
@@ -154,9 +155,9 @@ class Request(webob.BaseRequest):
     def read_to_end(self) -> bool:
         """Whether nothing of the body is left on the wire."""
         wire: Body | None = self.__dict__.get("wire_body")
-        if wire is None:
-            return not self.chunked and (self.environ.get("CONTENT_LENGTH") or "0") == "0"
-        return wire.ended
+        if wire is not None:
+            return wire.ended
+        return self.environ.get("CONTENT_LENGTH", "") in ("", "0") and ("HTTP_TRANSFER_ENCODING" not in self.environ or not self.chunked)
 
     def carried(self, environ: dict[str, Any]) -> "Request":
         """This request in a copy of its environ, with all that was found out; a new one if the copy asks for something else."""
