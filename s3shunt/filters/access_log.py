@@ -24,7 +24,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from json.encoder import JSONEncoder
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
@@ -61,7 +61,7 @@ class AccessLog:
     def __call__(self, request: Request) -> Response:
         request.context.started = self.monotonic()
         response = self.forward(request)
-        watch_close(response, partial(self._closed, request, response))
+        watch_close(request, response, self._closed)
         return response
 
     def _closed(self, request: Request, response: Response, sent: int) -> None:
@@ -77,7 +77,7 @@ class AccessLog:
         cut = "" if ("Content-Length", out) in response.headerlist or not _cut(request, response, sent) else '"cut":true,'
         ms = round((self.monotonic() - context.started) * 1000)
         self.lines.add(
-            f'{{"time":"{timestamp(self.now())}","id":{quoted(context.request_id)},{alike}{target}{noted}{cut}'
+            f'{{"time":"{timestamp(self.now())}","id":"{context.request_id}",{alike}{target}{noted}{cut}'
             f'"in":{request.taken},"out":{out},"ms":{ms}}}\n'
         )
 
@@ -88,17 +88,14 @@ def _asked(request: Request) -> tuple[str, str, str]:
         ref, parameters = request.ref, request.parameters
     except S3Error:
         return "", "", fields({"path": request.environ.get("PATH_INFO", "")[:1024]})
-    if not parameters and ref.key and not ref.version:
-        return _operation(request), ref.bucket, f'"key":{quoted(ref.key)},'
-    query = {name: value for name, value in parameters.items() if name in SHOWN}
-    return _operation(request), ref.bucket, fields({"key": ref.key, "version": ref.version, "query": query})
-
-
-def _operation(request: Request) -> str:
     try:
-        return request.operation.name
+        operation = request.operation.name
     except S3Error:
-        return ""
+        operation = ""
+    if not parameters and ref.key and not ref.version:
+        return operation, ref.bucket, f'"key":{quoted(ref.key)},'
+    query = {name: value for name, value in parameters.items() if name in SHOWN}
+    return operation, ref.bucket, fields({"key": ref.key, "version": ref.version, "query": query})
 
 
 def _cut(request: Request, response: Response, sent: int) -> bool:

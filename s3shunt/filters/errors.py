@@ -29,9 +29,12 @@ from typing import Any
 from s3shunt import wsgi
 from s3shunt.config import option, word
 from s3shunt.protocol.errors import InternalError, S3Error, to_xml
+from s3shunt.protocol.names import Known
 from s3shunt.wsgi import Handler, Request, Response
 
 log = logging.getLogger(__name__)
+
+_IDS = Known(lambda name: name.lower() in ("x-amz-request-id", "x-amz-id-2"))
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Errors:
         except Exception:
             log.exception("request %s: %s %r", context.request_id, request.method, request.environ.get("PATH_INFO", ""))
             response = self._refusal(request, InternalError())
-        response.say(("x-amz-request-id", context.request_id), self.host)
+        _identify(response, ("x-amz-request-id", context.request_id), self.host)
         if not request.read_to_end:
             response.say(("Connection", "close"))
         return response
@@ -71,6 +74,16 @@ class Errors:
         document = to_xml(error, resource=resource, request_id=request.context.request_id, host_id=self.host_id)
         headers += [("Content-Type", "application/xml"), ("Content-Length", str(len(document)))]
         return Response(status=error.status, headerlist=headers, app_iter=[document])
+
+
+def _identify(response: Response, *ids: tuple[str, str]) -> None:
+    """As ``say``, for each answer there is: hardly ever one has ids already."""
+    headers = response.headerlist
+    for name, _ in headers:
+        if _IDS[name]:
+            response.say(*ids)
+            return
+    headers += ids
 
 
 factory = wsgi.filter_factory(Errors, Options, "filter:errors")

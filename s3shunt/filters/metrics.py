@@ -17,7 +17,6 @@ It stands outside ``errors``, inside ``access_log``, and refuses nothing.
 import os
 import threading
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 from s3shunt import green, wsgi
@@ -43,7 +42,8 @@ class Metrics:
         self.ticking = Ticking(house, options.every)
 
     def __call__(self, request: Request) -> Response:
-        started = self.monotonic()
+        if not request.context.started:
+            request.context.started = self.monotonic()
         if self.ticking.process != Ticking.this:
             self.ticking.begin()
         self.gauges["running"] += 1
@@ -53,26 +53,23 @@ class Metrics:
             answered = True
         finally:
             self.gauges["running"] -= not answered
-        watch_close(response, partial(self._closed, request, response, started))
+        watch_close(request, response, self._closed)
         return response
 
-    def _closed(self, request: Request, response: Response, started: float, sent: int) -> None:
+    def _closed(self, request: Request, response: Response, sent: int) -> None:
         context, counts = request.context, self.tally.counts
         self.gauges["running"] -= 1
-        self.tally.request(_operation(request), response.status_int, request.taken, sent, self.monotonic() - started)
+        try:
+            operation = request.operation.name
+        except S3Error:
+            operation = "unknown"
+        self.tally.request(operation, response.status_int, request.taken, sent, self.monotonic() - context.started)
         if context.upstream_status:
             counts["upstream", str(context.upstream_status)] += 1
         if context.upstream_attempts > 1:
             counts["retries", ""] += context.upstream_attempts - 1
         if context.error_code:
             counts["error", context.error_code] += 1
-
-
-def _operation(request: Request) -> str:
-    try:
-        return request.operation.name
-    except S3Error:
-        return "unknown"
 
 
 class Ticking:

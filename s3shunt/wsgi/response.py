@@ -10,6 +10,7 @@ from s3shunt.protocol.errors import ServiceUnavailable
 from s3shunt.protocol.names import Known
 
 _LOWER = Known(str.lower)
+_CODES = Known(lambda status: int(status[:3]))
 
 
 class Response(webob.Response):
@@ -26,7 +27,7 @@ class Response(webob.Response):
 
     @property
     def status_int(self) -> int:
-        return int(self._status[:3])
+        return _CODES[self._status]
 
     def field(self, name: str) -> str | None:
         """The value of a header, by its name in lower case; of several the last, as ``headers`` has it."""

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from s3shunt.wsgi.request import Request
 from s3shunt.wsgi.response import Response
 
-Closed = Callable[[int], None]
+Closed = Callable[[Request, Response, int], None]
 
 
 class Watched:
@@ -13,9 +14,9 @@ class Watched:
 
     __slots__ = ("body", "sent", "watchers")
 
-    def __init__(self, body: Iterable[bytes], closed: Closed) -> None:
+    def __init__(self, body: Iterable[bytes]) -> None:
         self.body = body
-        self.watchers = [closed]
+        self.watchers: list[tuple[Closed, Request, Response]] = []
         self.sent = 0
 
     def __iter__(self) -> Iterator[bytes]:
@@ -41,7 +42,8 @@ class Watched:
         watchers = self.watchers
         try:
             while watchers:
-                watchers.pop(0)(self.sent)
+                closed, request, response = watchers.pop(0)
+                closed(request, response, self.sent)
         finally:
             if watchers:  # one of them failed
                 self._tell()
@@ -69,10 +71,9 @@ class WatchedPassage(Watched):
             self.sent += before - body.left
 
 
-def watch_close(response: Response, closed: Closed) -> None:
-    """Call ``closed(bytes sent)`` when the response's body is closed."""
+def watch_close(request: Request, response: Response, closed: Closed) -> None:
+    """Call ``closed(request, response, bytes sent)`` when the response's body is closed."""
     body = response.app_iter
-    if isinstance(body, Watched):
-        body.watchers.append(closed)
-    else:
-        response.app_iter = (WatchedPassage if hasattr(body, "pass_to") else Watched)(body, closed)
+    if not isinstance(body, Watched):
+        body = response.app_iter = (WatchedPassage if hasattr(body, "pass_to") else Watched)(body)
+    body.watchers.append((closed, request, response))

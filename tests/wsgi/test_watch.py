@@ -2,24 +2,58 @@
 
 import pytest
 
-from s3shunt.wsgi import Response, watch_close
+from s3shunt.testing.client import environ
+from s3shunt.wsgi import Request, Response, watch_close
+
+REQUEST = Request(environ("GET", "/films/a"))
+
+
+def response(*pieces, body=None):
+    return Response(status="200 OK", headerlist=[], app_iter=list(pieces) if body is None else body)
 
 
 def test_each_who_watches_a_body_is_told_once_though_one_of_them_fails():
-    told = []
+    told, answer = [], response(b"one", b"two")
 
-    def fails(sent):
+    def fails(*_):
         raise RuntimeError
 
-    response = Response(status="200 OK", headerlist=[], app_iter=[b"one", b"two"])
-    for watcher in (told.append, fails, told.append):
-        watch_close(response, watcher)
-    body = response.app_iter
+    for watcher in (lambda *given: told.append(given), fails, lambda *given: told.append(given)):
+        watch_close(REQUEST, answer, watcher)
+    body = answer.app_iter
     assert b"".join(body) == b"onetwo"
     with pytest.raises(RuntimeError):
         body.close()
     body.close()
-    assert told == [6, 6]
+    assert told == [(REQUEST, answer, 6)] * 2
+
+
+def test_each_is_told_of_the_request_and_the_answer_that_he_saw():
+    told, inner = [], response(b"one")
+    watch_close(REQUEST, inner, lambda *given: told.append(given))
+    outer, copied = response(body=inner.app_iter), Request({**REQUEST.environ})
+    watch_close(copied, outer, lambda *given: told.append(given))
+    outer.app_iter.close()
+    assert told == [(REQUEST, inner, 0), (copied, outer, 0)]
+
+
+def pieces():
+    yield b"12"
+    yield b"345"
+
+
+@pytest.mark.parametrize("body", [[b"12345"], [b"12", b"345"], (b"12345",), [], pieces()])
+def test_what_was_asked_for_was_sent_and_nothing_else(body):
+    seen, answer = [], response(body=body)
+    watch_close(REQUEST, answer, lambda *given: seen.append(given[-1]))
+    whole = b"".join(body if isinstance(body, list | tuple) else [b"12345"])
+    assert b"".join(answer.app_iter) == whole
+    answer.app_iter.close()
+    assert seen == [len(whole)]
+    unread = response(body=body)
+    watch_close(REQUEST, unread, lambda *given: seen.append(given[-1]))
+    unread.app_iter.close()
+    assert seen[1:] == [0]
 
 
 def test_closing_is_watched_once_and_even_when_it_breaks():
@@ -32,11 +66,11 @@ def test_closing_is_watched_once_and_even_when_it_breaks():
         def close(self):
             raise OSError
 
-    response = Response(status=200, app_iter=Torn())
-    watch_close(response, seen.append)
-    assert list(response.app_iter) == [b"12345"]
+    answer = response(body=Torn())
+    watch_close(REQUEST, answer, lambda *given: seen.append(given[-1]))
+    assert list(answer.app_iter) == [b"12345"]
     with pytest.raises(OSError):
-        response.app_iter.close()
+        answer.app_iter.close()
     with pytest.raises(OSError):
-        response.app_iter.close()
+        answer.app_iter.close()
     assert seen == [5]

@@ -38,20 +38,20 @@ class Notes:
         if self.reads.note(entry.ref, self.house.clock.now()):
             green.spawn(self._hand_in)
         if self.once and status == "200":
-            self._watch(entry, response)
+            self._watch(entry, request, response)
         return response
 
-    def _watch(self, entry: Entry, response: Response) -> None:
+    def _watch(self, entry: Entry, request: Request, response: Response) -> None:
         policy = next((p for p in self.once if p.archive == entry.archive and matches(p, entry.ref)), None)
         if policy is None or entry.facts is None:
             return
         size = entry.facts.size
 
-        def closed(sent: int) -> None:
+        def closed(_request: Request, _response: Response, sent: int) -> None:
             if sent == size:
                 green.spawn(self._spent, entry, policy)
 
-        watch_close(response, closed)
+        watch_close(request, response, closed)
 
     def _hand_in(self) -> None:
         try:
