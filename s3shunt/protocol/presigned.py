@@ -6,20 +6,24 @@ Parameters). What is signed and how it is checked is in ``sigv4``.
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 from urllib.parse import quote
 
-from s3shunt.protocol.errors import AuthorizationQueryParametersError, InvalidArgument, InvalidRequest
+from s3shunt.protocol import addressing
+from s3shunt.protocol.errors import AuthorizationQueryParametersError, InvalidArgument, InvalidRequest, S3Error
 from s3shunt.protocol.headers import fit
 from s3shunt.protocol.sigv4 import (
     ALGORITHM,
     UNSIGNED,
     Credential,
+    Kind,
     Scope,
     Sent,
     canonical_query,
     canonical_request,
     check_algorithm,
     from_header,
+    kind,
     moment,
     names_of,
     scope_of,
@@ -31,11 +35,13 @@ Pairs = Sequence[tuple[str, str]]
 
 WEEK = 604_800
 SIGNATURE = "X-Amz-Signature"
-NEEDED = ("X-Amz-Algorithm", "X-Amz-Credential", SIGNATURE, "X-Amz-Date", "X-Amz-SignedHeaders", "X-Amz-Expires")
+DATE = "X-Amz-Date"
+NEEDED = ("X-Amz-Algorithm", "X-Amz-Credential", SIGNATURE, DATE, "X-Amz-SignedHeaders", "X-Amz-Expires")
 OPTIONAL = ("X-Amz-Security-Token", "X-Amz-Content-Sha256")
 _MARKS = frozenset(name.lower() for name in NEEDED)
 _OWN = frozenset(name.lower() for name in (*NEEDED, *OPTIONAL))
 _KNOWN = frozenset((*NEEDED, *OPTIONAL))
+_ALSO_HEADERS = frozenset(name.lower() for name in OPTIONAL)
 _SECOND = frozenset(("AWSAccessKeyId", "Signature"))
 """SigV2's."""
 _HEADER = re.compile("x-amz-[a-z0-9-]+")
@@ -166,6 +172,51 @@ def _agreed(given: Mapping[str, str], headers: Mapping[str, str], name: str) -> 
     if query is not None and header is not None and query != header:
         raise InvalidRequest(f"The header and the query parameter {name} differ.")
     return header if query is None else query
+
+
+class Blank(NamedTuple):
+    """A signed query with its date and its signature left out: what the links of one signer have in common."""
+
+    kind: Kind
+    payload: str
+    token: str | None
+    lasts: int
+    """Milliseconds."""
+    query: tuple[str, str]
+    """In canonical form, what stands before the date and what behind it."""
+    pairs: list[tuple[str, str]]
+
+    def filled(self, date: str, signature: str) -> list[tuple[str, str]]:
+        """The decoded parameters of a link."""
+        given = {DATE: (DATE, date), SIGNATURE: (SIGNATURE, signature)}
+        return [given.get(pair[0], pair) for pair in self.pairs]
+
+
+def taken_out(query: str) -> tuple[str, str, str]:
+    """A query with its date and signature left out, the date, and the signature; ('', '', '') for one that is not written that way."""
+    begin, found, rest = query.partition(f"&{SIGNATURE}=")
+    before, dated, behind = begin.partition(f"{DATE}=")
+    if not (found and dated):
+        return "", "", ""
+    return f"{before}{DATE}={behind[16:]}&{SIGNATURE}={rest[64:]}", behind[:16], rest[:64]
+
+
+def blank(query: str) -> Blank | None:
+    """What ``taken_out`` left, read. None when anything about it is out of the ordinary: a header in the query, two credentials."""
+    try:
+        pairs = addressing.query(query)
+        given = dict(pairs)
+        if given.get(DATE) != "" or given.get(SIGNATURE) != "" or not _SECOND.isdisjoint(given) or hoisted(pairs, {}):
+            return None
+        day = f"{scope_of(given.get('X-Amz-Credential', ''), AuthorizationQueryParametersError)[1].date}T000000Z"
+        found = from_query([(name, day if name == DATE else value) for name, value in pairs], {})
+    except S3Error:
+        return None
+    of = kind(found.access_key, found.scope, found.signed)
+    if of is None or found.expires is None or not _ALSO_HEADERS.isdisjoint(found.signed):
+        return None
+    before, _, behind = canonical_query([pair for pair in pairs if pair[0] != SIGNATURE]).partition(f"{DATE}=")
+    return Blank(of, found.payload, found.token, found.expires - found.signed_at, (f"{before}{DATE}=", behind), pairs)
 
 
 def presign(

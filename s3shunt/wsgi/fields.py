@@ -50,9 +50,10 @@ def header_name(variable: str) -> str:
     return variable[5:].replace("_", "-").lower() if variable.startswith("HTTP_") else ""
 
 
-def _variable(name: str) -> str:
-    variable = name.replace("-", "_").upper()
-    return variable if variable in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{variable}"
+def variable(name: str) -> str:
+    """A header's CGI variable from its lower-case name."""
+    upper = name.replace("-", "_").upper()
+    return upper if upper in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{upper}"
 
 
-_NAMES, _VARIABLES = Known(header_name), Known(_variable)
+_NAMES, _VARIABLES = Known(header_name), Known(variable)

@@ -6,6 +6,7 @@ sent; ``presigned`` reads the same credential from a query.
 """
 
 from s3shunt.protocol.sigv4.checking import DUMMY_SECRET, Sent, check_region, check_signed, check_time, same, timestamp, verify
+from s3shunt.protocol.sigv4.kinds import DIGITS, Kind, kind, kind_of
 from s3shunt.protocol.sigv4.reading import Credential, check_algorithm, from_header, moment, names_of, scope_of
 from s3shunt.protocol.sigv4.signing import (
     ALGORITHM,
@@ -19,16 +20,19 @@ from s3shunt.protocol.sigv4.signing import (
     canonical_request,
     fold,
     signing_key,
+    single,
     string_to_sign,
     wire,
 )
 
 __all__ = [
     "ALGORITHM",
+    "DIGITS",
     "DUMMY_SECRET",
     "EMPTY_SHA256",
     "UNSIGNED",
     "Credential",
+    "Kind",
     "Scope",
     "Sent",
     "SigningKey",
@@ -42,11 +46,14 @@ __all__ = [
     "check_time",
     "fold",
     "from_header",
+    "kind",
+    "kind_of",
     "moment",
     "names_of",
     "same",
     "scope_of",
     "signing_key",
+    "single",
     "string_to_sign",
     "timestamp",
     "verify",

@@ -38,7 +38,7 @@ def from_header(value: str, headers: Mapping[str, str]) -> Credential:
     """
     begin, signature = value[:-64], value[-64:]
     usual = begin.endswith("Signature=") and signature.isalnum()  # then all but the signature is the same from request to request
-    access_key, scope, signed, given = _claims(begin if usual else value)
+    access_key, scope, signed, given = claims(begin if usual else value)
     timestamp, signed_at = _date(headers)
     if timestamp[:8] != scope.date:
         raise AuthorizationHeaderMalformed("The date of the credential is not the date of the request.")
@@ -50,7 +50,7 @@ def from_header(value: str, headers: Mapping[str, str]) -> Credential:
 
 
 @remembered
-def _claims(value: str) -> tuple[str, Scope, tuple[str, ...], str]:
+def claims(value: str) -> tuple[str, Scope, tuple[str, ...], str]:
     """Access key, scope, signed names and signature of an Authorization header."""
     algorithm, _, rest = value.partition(" ")
     check_algorithm(algorithm)

@@ -15,8 +15,6 @@ EMPTY_SHA256 = sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 _CANONICAL = re.compile("[/A-Za-z0-9._~-]*")
 _UNRESERVED = re.compile("[A-Za-z0-9._~-]*")
-_FOLDED = re.compile(r"[\x21-\x7e\n]*+")
-"""Lines in which nothing can be folded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +55,24 @@ def _within(date: str, region: str, service: str) -> Scope:
 
 def canonical_request(line: tuple[str, str, str], headers: Mapping[str, str], names: Sequence[str], payload: str) -> str:
     """The text whose hash is signed: ``line`` is method, path and query; a header that is absent is empty."""
-    fields = "\n".join([f"{name}:{headers.get(name, '')}" for name in names])
-    if not _FOLDED.fullmatch(fields) or fields.count("\n") >= len(names):
-        fields = "\n".join([f"{name}:{fold(headers.get(name, ''))}" for name in names])
-    method, path, query = line
-    return f"{method}\n{path}\n{query}\n{fields}\n\n{';'.join(names)}\n{payload}"
+    values = [headers.get(name, "") for name in names]
+    if not single(values):
+        values = [fold(value) for value in values]
+    return form(";".join(names)) % (*line, *values, payload)
+
+
+@remembered
+def form(signed: str) -> str:
+    """The canonical request over these headers with ``%s`` for method, path and query, the value of each header, and the payload."""
+    signed = signed.replace("%", "%%")
+    fields = "".join([f"{name}:%s\n" for name in signed.split(";")])
+    return f"%s\n%s\n%s\n{fields}\n{signed}\n%s"
+
+
+def single(values: Sequence[str]) -> bool:
+    """Whether all header values are plain words, in which there is nothing to fold; some that are may be told otherwise."""
+    joined = "".join(values)
+    return joined.isascii() and joined.split() == [joined]
 
 
 def string_to_sign(canonical: str, timestamp: str, scope: Scope) -> str:

@@ -1,0 +1,152 @@
+"""The short way for a request that is in order and signed as others were before it.
+
+Remembered is where such requests have what was signed, and the words around it: never a key, a signature or
+a verdict. Every signature is worked out and every header looked at. What is out of the ordinary, or wrong in
+any respect, takes the long way, which accepts all that this one does and says what is wrong.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from s3shunt.filters.sigv4.body import NOTHING, PROMISES
+from s3shunt.filters.sigv4.keys import KeyRing
+from s3shunt.model import Key
+from s3shunt.protocol import presigned, sigv4
+from s3shunt.protocol.names import Known, remembered
+from s3shunt.protocol.presigned import Blank
+from s3shunt.protocol.sigv4 import Kind
+from s3shunt.wsgi import Request
+from s3shunt.wsgi.fields import header_name, variable
+
+DATE, PAYLOAD, TOKEN = "HTTP_X_AMZ_DATE", "HTTP_X_AMZ_CONTENT_SHA256", "HTTP_X_AMZ_SECURITY_TOKEN"
+NO_BODY = ("0", "")
+LONG = (None, False)
+
+
+def innocent(name: str) -> bool:
+    """Whether a variable that is not signed says nothing that had to be, and nothing of the body."""
+    header = header_name(name)
+    if not header:
+        return True
+    return not (header.startswith("x-amz-") or PROMISES[header] or header == "transfer-encoding" or variable(header) != name)
+
+
+INNOCENT = Known(innocent)
+
+
+class Layout:
+    """Where requests of a kind have in their environ what was signed, and what else may be there."""
+
+    MOST = 128
+    """Variables of a request that is not out of the ordinary."""
+
+    def __init__(self, kind: Kind) -> None:
+        places = [variable(name) for name in kind.signed]
+        self.kind = kind
+        self.known = set(places)
+        self._found = itemgetter("REQUEST_METHOD", *places)
+        self.silent = not any(PROMISES[name] or name == "transfer-encoding" for name in kind.signed)
+        """Whether nothing is said of the body but its length and what was signed of it."""
+
+    def covers(self, variables: Iterable[str]) -> bool:
+        """Whether every header that must be signed is."""
+        if self.known.issuperset(variables):
+            return True
+        fresh = [name for name in variables if name not in self.known]
+        if not all(map(INNOCENT.__getitem__, fresh)):
+            return False
+        if len(self.known) + len(fresh) <= self.MOST:
+            self.known.update(name for name in fresh if name in INNOCENT)
+        return True
+
+    def values(self, environ: Mapping[str, Any]) -> Sequence[str] | None:
+        """Of the signed headers. None when one is not there, or is more than a single word."""
+        try:
+            values: tuple[str, ...] = self._found(environ)[1:]  # with the method there are always two
+        except KeyError:
+            return None
+        return values if sigv4.single(values) else None
+
+
+def laid_out(blank: Blank | None, regions: tuple[str, ...]) -> tuple[Layout, Blank] | None:
+    found = layout(blank.kind, regions) if blank else None
+    return (found, blank) if found and blank else None
+
+
+def layout(kind: Kind | None, regions: tuple[str, ...]) -> Layout | None:
+    """None for a region that is not ours, and for names that are two in HTTP and one in WSGI."""
+    if kind is None or (regions and kind.scope.region not in regions):
+        return None
+    return Layout(kind) if all(header_name(variable(name)) == name for name in kind.signed) else None
+
+
+class Claim(NamedTuple):
+    """What a request says of itself."""
+
+    layout: Layout
+    query: str
+    """In canonical form."""
+    date: str
+    payload: str
+    token: str | None
+    signature: str
+    blank: Blank | None = None
+    """Of a link."""
+
+
+class Usual:
+    def __init__(self, ring: KeyRing, regions: tuple[str, ...], skew: int) -> None:
+        self.ring = ring
+        self.skew = skew
+        self._of_header = remembered(lambda prefix: layout(sigv4.kind_of(prefix), regions))
+        self._of_link = remembered(lambda query: laid_out(presigned.blank(query), regions))
+
+    def key(self, request: Request, now: int) -> tuple[Key | None, bool]:
+        """Whose request it is, and whether there is no body to verify. None: it takes the long way."""
+        environ = request.environ
+        value = environ.get("HTTP_AUTHORIZATION")
+        claim = self._link(request.target) if value is None else self._header(request, value)
+        if claim is None or not claim.layout.covers(environ) or not self._in_time(claim, now):
+            return LONG
+        values = claim.layout.values(environ)
+        if values is None:
+            return LONG
+        key = self._holder(claim, (request.method, request.raw_path, claim.query), values, now)
+        if key is not None and claim.blank is not None:
+            request.__dict__["query"] = claim.blank.filled(claim.date, claim.signature)
+        return key, claim.layout.silent and claim.payload in NOTHING and environ.get("CONTENT_LENGTH", "0") in NO_BODY
+
+    def _header(self, request: Request, value: str) -> Claim | None:
+        layout, environ = self._of_header(value[: -sigv4.DIGITS]), request.environ
+        payload = environ.get(PAYLOAD)
+        if layout is None or payload is None or request.query:
+            return None
+        return Claim(layout, "", environ.get(DATE, ""), payload, environ.get(TOKEN), value[-sigv4.DIGITS :])
+
+    def _link(self, target: str) -> Claim | None:
+        text, date, signature = presigned.taken_out(target.partition("?")[2])
+        found = self._of_link(text) if text else None
+        if found is None:
+            return None
+        layout, blank = found
+        before, behind = blank.query
+        return Claim(layout, f"{before}{date}{behind}", date, blank.payload, blank.token, signature, blank)
+
+    def _in_time(self, claim: Claim, now: int) -> bool:
+        try:
+            signed_at = sigv4.moment(claim.date)
+        except ValueError:
+            return False
+        latest = signed_at + (self.skew if claim.blank is None else claim.blank.lasts)
+        return signed_at - self.skew <= now <= latest and claim.date.startswith(claim.layout.kind.scope.date)
+
+    def _holder(self, claim: Claim, line: tuple[str, str, str], values: Sequence[str], now: int) -> Key | None:
+        """The key that signed. For one that nobody knows the same work is done."""
+        kind = claim.layout.kind
+        key = self.ring.find(kind.access_key, now)
+        signature = kind.signature(key.secret_key if key else sigv4.DUMMY_SECRET, claim.date, line, values, claim.payload)
+        if not sigv4.same(signature, claim.signature) or key is None or key.disabled:
+            return None
+        lives = key.expires is None or now < key.expires
+        return key if lives and sigv4.same(claim.token or "", key.session_token or "") else None
