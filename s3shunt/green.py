@@ -58,6 +58,16 @@ def offload(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     return tpool.execute(function, *args, **kwargs)  # type: ignore[no-any-return]
 
 
+def offload_for(seconds: float, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """As ``offload``, waited for no longer than that. Raises TimeoutError; the call goes on, for nobody. Under threads there is no end to it."""
+    if not hub():
+        return function(*args, **kwargs)
+    from eventlet.timeout import Timeout
+
+    with Timeout(max(seconds, 0.0), TimeoutError("a call that blocks took too long")):
+        return offload(function, *args, **kwargs)
+
+
 def spawn(function: Callable[..., Any], *args: Any) -> None:
     """Run in the background; the process does not wait for it."""
     if not hub():

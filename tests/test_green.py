@@ -28,6 +28,10 @@ def test_exceptions_come_back_as_they_are():
         green.offload({}.__getitem__, "x")
 
 
+def test_under_threads_a_call_with_a_deadline_is_a_call():
+    assert green.offload_for(0.0, lambda a, b: a + b, 1, b=2) == 3
+
+
 HUBS = {"a hub of our own": "from s3shunt import green; green.use_eventlet()", "a patched host": "import eventlet; eventlet.monkey_patch()"}
 
 

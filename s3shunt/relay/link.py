@@ -159,13 +159,21 @@ def connect(address: tuple[str, int], tls: ssl.SSLContext | None, seconds: float
     """A link to the first address that answers. Raises OSError."""
     failed: OSError = ConnectionError("no such host")
     deadline = clock.wall.monotonic() + seconds
-    for family, kind, number, _, where in green.offload(socket.getaddrinfo, *address, type=socket.SOCK_STREAM):
+    for family, kind, number, _, where in _looked_up(address, seconds):
         sock = raw("socket").socket(family, kind, number)
         try:
             return _connected(sock, where, address[0], tls, deadline)
         except OSError as error:
             failed = error
     raise failed
+
+
+def _looked_up(address: tuple[str, int], seconds: float) -> Any:
+    """What is an address already is not looked up: a resolver that hangs holds up nothing but names. Raises OSError."""
+    try:
+        return socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return green.offload_for(seconds, socket.getaddrinfo, *address, type=socket.SOCK_STREAM)
 
 
 def _connected(sock: Any, where: Any, host: str, tls: ssl.SSLContext | None, deadline: float) -> Link:

@@ -207,12 +207,12 @@ def fuzz(count, seed, batch=50):
     chance, relay, answers = random.Random(seed), Fed("http://store:1", Limits()), 0
     for number in range(0, count, batch):
         with within_a_second():
-            for _ in range(batch):
+            for each in range(batch):
                 data, method = mutated(chance, chance.choice(SEEDS)), chance.choice(("GET", "GET", "GET", "HEAD"))
                 answers += judged(relay, Heard(cut(chance, data)), data, method)
-            if number % (10 * batch) == 0:
-                with on_a_socket(data) as link:
-                    judged(relay, link, data, method)
+                if each % 10 == 0:
+                    with on_a_socket(data) as link:
+                        judged(relay, link, data, method)
     return answers
 
 

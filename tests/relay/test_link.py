@@ -1,6 +1,8 @@
 """One connection: nothing waits for ever."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -75,3 +77,31 @@ def test_a_store_that_sends_little_within_the_gap_is_still_sending_and_one_that_
     assert link.receive(10) == b"x"
     with pytest.raises(IncompleteBody):
         body._wait(link)
+
+
+HUNG = """
+import socket, sys, threading, warnings
+warnings.simplefilter("ignore")
+from s3shunt import clock, green
+green.use_eventlet()
+from s3shunt.relay import link
+found = socket.getaddrinfo
+def hang(host, *args, flags=0, **more):
+    if not flags:
+        threading.Event().wait(2)
+    return found(host, *args, flags=flags, **more)
+socket.getaddrinfo = hang
+begun = clock.wall.monotonic()
+try:
+    link.connect(("store.invalid", 80), None, 0.2)
+except TimeoutError as error:
+    print(type(error).__name__, clock.wall.monotonic() - begun < 1.5)
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    link.connect(listener.getsockname(), None, 5).close()
+    print("an address is no name")
+"""
+
+
+def test_a_resolver_that_hangs_is_given_up_as_a_store_is():
+    ended = subprocess.run([sys.executable, "-c", HUNG], check=False, capture_output=True, timeout=60, text=True)
+    assert (ended.stdout.splitlines(), ended.stderr) == (["TimeoutError True", "an address is no name"], "")
