@@ -59,7 +59,7 @@ def offload(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 def offload_for(seconds: float, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """As ``offload``, waited for no longer than that. Raises TimeoutError; the call goes on, for nobody. Under threads there is no end to it."""
+    """As ``offload``, waited for no longer than that. Raises TimeoutError; the call goes on, for nobody. Threads wait to its end."""
     if not hub():
         return function(*args, **kwargs)
     from eventlet.timeout import Timeout
