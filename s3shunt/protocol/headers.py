@@ -74,6 +74,11 @@ def to_store(fields: Iterable[tuple[str, str]]) -> Fields:
     return [(name, value) for name, value in kept if value and _makes_sense(name, value, summed=summed)]
 
 
+def concerns_store(name: str) -> bool:
+    """Whether ``to_store`` has anything to do with a header of this name."""
+    return name.lower() in _REFUSED or _ASKED[name] != ""
+
+
 def _asked(spelled: str) -> str:
     """The name of a header that goes on, in lower case; empty for one that stays. Raises NotImplemented."""
     name = spelled.lower()
@@ -96,11 +101,16 @@ def from_store(fields: Iterable[tuple[str, str]]) -> Fields:
     Hop-by-hop headers, the store's Date, Server, cookies and request ids stay
     behind, and so does a value that would not fit on one line.
     """
-    kept = [(name, value) for spelled, value in fields if (name := _SHOWN[spelled])]
+    kept = shown(fields)
     whole = "".join([value for _, value in kept])
     if whole.isascii() and whole.isprintable():
         return kept
     return [(name, value) for name, value in kept if fit(value)]
+
+
+def shown(fields: Iterable[tuple[str, str]]) -> Fields:
+    """The same of fields whose values are known to fit: those of an answer that was read strictly from its wire."""
+    return [(name, value) for spelled, value in fields if (name := _SHOWN[spelled])]
 
 
 def _shown(spelled: str) -> str:

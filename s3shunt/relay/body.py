@@ -27,6 +27,34 @@ BROKEN = (OSError, Unclear)
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 
 
+class Whole:
+    """Bytes of an answer that came with its head, to the last: as ``AnswerBody``, but there is no link any more."""
+
+    __slots__ = ("_data",)
+    passes = False
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @property
+    def left(self) -> int:
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[bytes]:
+        data = self.whole()
+        return iter((data,) if data else ())
+
+    def whole(self) -> bytes:
+        data, self._data = self._data, b""
+        return data
+
+    def begin(self) -> None:
+        """They are here."""
+
+    def close(self) -> None:
+        self._data = b""
+
+
 class AnswerBody:
     """Iterate it, once, or close it. ``left`` is what is still to come, None while nobody knows.
 

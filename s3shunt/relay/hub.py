@@ -68,7 +68,7 @@ class Hub:
 
     @property
     def mine(self) -> bool:
-        return self._current() is self.hub
+        return getcurrent().parent is self.hub.greenlet or self._current() is self.hub
 
     def readable(self, deadline: float) -> None:
         if self._listener is None:
