@@ -17,6 +17,7 @@ What it promises, and its tests hold it to:
 import ssl
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from urllib.parse import urlsplit
@@ -24,13 +25,13 @@ from urllib.parse import urlsplit
 from s3shunt import clock, green
 from s3shunt.protocol.errors import IncompleteBody, ServiceUnavailable, SlowDown
 from s3shunt.relay import link as links
-from s3shunt.relay.body import BROKEN, TURN, AnswerBody
+from s3shunt.relay.body import BROKEN, TURN, AnswerBody, Whole
 from s3shunt.relay.care import Breaker, Budget, pause
 from s3shunt.relay.head import LONGEST, Head, Told, Unclear, read
 from s3shunt.relay.link import PIECE, Link
 from s3shunt.relay.sign import sign
 
-__all__ = ["Answer", "AnswerBody", "Head", "Limits", "Relay", "sign"]
+__all__ = ["Answer", "AnswerBody", "Head", "Limits", "Relay", "Whole", "sign"]
 
 INTERIM = 8
 """Heads such as 100 Continue that may come before the answer's."""
@@ -61,7 +62,7 @@ class Answer:
     status: int
     reason: str
     fields: list[tuple[str, str]]
-    body: AnswerBody
+    body: AnswerBody | Whole
     attempts: int = 1
     endpoint: str = ""
 
@@ -80,9 +81,11 @@ class Relay:
         self._address = (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
         self._tls: ssl.SSLContext | None = links.tls(cafile) if parts.scheme == "https" else None
         self.limits = limits
+        self._response = limits.response / 1000
         self._timer = timer
         self._lock = threading.RLock()  # never held over I/O; an answer may be collected, and so closed, at any moment
         self._idle: list[tuple[Link, float]] = []
+        """The last that was used goes first. ``append`` and ``pop`` need no lock."""
         self._open = 0
         self.breaker, self._budget = Breaker(timer, endpoint), Budget()
 
@@ -93,7 +96,7 @@ class Relay:
         made again, at most ``limits.retries`` times. What ``body`` raises comes
         through as it is.
         """
-        if self.breaker.open and not self.breaker.admits():
+        if self.breaker.failures and not self.breaker.admits():
             raise ServiceUnavailable(retry_after=1)
         self._budget.earn()
         attempt, wire, end = 1, head.wire(), clock.wall.monotonic() + self.limits.budget / 1000
@@ -118,11 +121,11 @@ class Relay:
                 link.until(min(left, self.limits.response / 1000))
             else:
                 whole = True
-                link.until(self.limits.response / 1000)
-                link.deadline = min(link.deadline, end)
+                link.deadline = min(clock.wall.monotonic() + self._response, end)
                 link.send(wire)
             told, rest = _answer(link, head.method)
-            self.breaker.answered()
+            if self.breaker.failures:
+                self.breaker.answered()
             if not whole and told.status < 400:
                 raise ServiceUnavailable("The store answered before it had the whole body.", retry_after=1)
             done = True
@@ -132,7 +135,11 @@ class Relay:
         finally:
             if not done:
                 self._destroy(link)
-        answered = AnswerBody(link, rest, told.length, self.limits.gap / 1000, self._ended if whole and told.lasting else self._spent)
+        ended = self._ended if whole and told.lasting else self._spent
+        if told.length == len(rest):
+            ended(link, True)  # noqa: FBT003  # as AnswerBody calls
+            return Answer(told.status, told.reason, told.fields, Whole(rest))
+        answered = AnswerBody(link, rest, told.length, self.limits.gap / 1000, ended)
         if told.length == 0:
             answered.finish()
         return Answer(told.status, told.reason, told.fields, answered)
@@ -151,20 +158,21 @@ class Relay:
         Raises ServiceUnavailable when there is none by ``end``: nothing was sent.
         """
         idle = (FRESH if fresh else self.limits.idle) / 1000
-        while True:
-            with self._lock:
-                if not self._idle:
-                    if self._open >= self.limits.connections:
-                        raise SlowDown(retry_after=1)
-                    self._open += 1
-                    break
+        while self._idle:
+            try:
                 link, since = self._idle.pop()
+            except IndexError:  # another thread was quicker
+                break
             if self._timer.monotonic() - since < idle and link.usable and not link.stirred():
                 return link
             self._destroy(link)
         return self._connected(end)
 
     def _connected(self, end: float) -> Link:
+        with self._lock:
+            if self._open >= self.limits.connections:
+                raise SlowDown(retry_after=1)
+            self._open += 1
         done = False
         try:
             link = links.connect(self._address, self._tls, min(self.limits.connect / 1000, end - clock.wall.monotonic()))
@@ -179,11 +187,10 @@ class Relay:
         return link
 
     def _ended(self, link: Link, clean: bool) -> None:  # noqa: FBT001  # as AnswerBody calls
-        if not clean:
-            self._destroy(link)
-            return
-        with self._lock:
+        if clean:
             self._idle.append((link, self._timer.monotonic()))
+        else:
+            self._destroy(link)
 
     def _spent(self, link: Link, _: bool) -> None:  # noqa: FBT001
         self._destroy(link)
@@ -195,10 +202,9 @@ class Relay:
 
     def close(self) -> None:
         """Drop what is idle."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for link, _ in idle:
-            self._destroy(link)
+        with suppress(IndexError):
+            while True:
+                self._destroy(self._idle.pop()[0])
 
     @property
     def open(self) -> int:
@@ -249,25 +255,26 @@ def _passed(link: Link, data: bytes, gap: float) -> bool:
 
 def _answer(link: Link, method: str) -> tuple[Told, bytes]:
     """The head of the answer, and what came with it. Raises BROKEN."""
-    rest = b""
+    data = link.receive(PIECE, ready=False)
     for _ in range(INTERIM):
-        head, rest = _head(link, rest)
-        told = read(head, method)
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            data, end = _more(link, data)
+        if end > LONGEST:
+            raise Unclear("the head is too long")
+        told, data = read(data[:end], method), data[end + 4 :]
         if told.status >= 200:
-            return told, rest
+            return told, data
         if told.status == 101:
             break
     raise Unclear("no answer, but words in between")
 
 
-def _head(link: Link, data: bytes) -> tuple[bytes, bytes]:
-    if not data:
-        data = link.receive(PIECE, ready=False)
+def _more(link: Link, data: bytes) -> tuple[bytes, int]:
+    """All of a head, and where it ends."""
     while (end := data.find(b"\r\n\r\n")) < 0:
         more = link.receive(PIECE, ready=False)
         if not more or len(data) > LONGEST:
             raise Unclear("no whole head")
         data += more
-    if end > LONGEST:
-        raise Unclear("the head is too long")
-    return data[:end], data[end + 4 :]
+    return data, end

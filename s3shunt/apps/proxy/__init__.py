@@ -41,13 +41,13 @@ from itertools import chain
 
 from s3shunt import relay, wsgi
 from s3shunt.apps.proxy.answered import answered, of_the_version
-from s3shunt.apps.proxy.asked import Fields, archive_class, copy_source, decided, path, query_of
+from s3shunt.apps.proxy.asked import Fields, decided, fields_of, path, query_of
 from s3shunt.apps.proxy.elsewhere import Elsewhere
 from s3shunt.apps.proxy.options import Options
 from s3shunt.apps.proxy.spool import Spool
 from s3shunt.connect import House
 from s3shunt.model import Identity
-from s3shunt.protocol import headers, sigv4, xml
+from s3shunt.protocol import sigv4, xml
 from s3shunt.protocol.errors import MalformedXML
 from s3shunt.protocol.operations import Body
 from s3shunt.relay import Answer, Head, Limits
@@ -76,8 +76,7 @@ class Proxy:
 
     def __call__(self, request: Request) -> Response:
         decision = decided(request)
-        fields = [*headers.to_store(request.fields.items()), *copy_source(request), *archive_class(request)]
-        query = query_of(request, decision)
+        fields, query = fields_of(request), query_of(request, decision)
         if self.elsewhere is not None and (sent := self.elsewhere(request, decision, fields, query, self._credential)) is not None:
             return sent
         if request.operation.body is Body.NONE:
@@ -85,7 +84,8 @@ class Proxy:
         else:
             with ExitStack() as kept:
                 answer = self._sent(request, decision.identity, fields, query, self._body(request, kept))
-        of_the_version(request, answer)
+        if request.ref.version is not None:
+            of_the_version(request, answer)
         request.context.upstream_status, request.context.upstream_attempts = answer.status, answer.attempts
         if answer.endpoint:
             request.context.notes["endpoint"] = answer.endpoint

@@ -8,7 +8,7 @@ from s3shunt import wsgi
 from s3shunt.model import NULL
 from s3shunt.protocol import headers
 from s3shunt.protocol.errors import IncompleteBody, NoSuchVersion, ServiceUnavailable
-from s3shunt.relay import Answer, AnswerBody
+from s3shunt.relay import Answer, AnswerBody, Whole
 from s3shunt.wsgi import Request, Response
 
 log = logging.getLogger(__name__)
@@ -36,15 +36,17 @@ def answered(answer: Answer) -> Response:
         body.close()
         log.error("the store redirects (%d): its address or region is wrong", status)
         raise ServiceUnavailable(retry_after=60)
-    pieces: Iterable[bytes] = body
+    pieces: Iterable[bytes] = ()
     if status in (400, 403):
         pieces = [wsgi.taken(Response(app_iter=body))]
         if fault := OUR_FAULT.search(pieces[0]):
             log.error("the store does not accept our signature: %s", fault[1].decode())
             raise ServiceUnavailable(retry_after=60)
+    elif isinstance(body, Whole):
+        pieces = (body.whole(),)
     elif body.left != 0:
-        pieces = _begun(body) if body.left is None else [_small(body)] if body.left <= wsgi.Body.CHUNK else _large(body)
-    return Response(status=f"{status} {answer.reason}".strip(), headerlist=headers.from_store(answer.fields), app_iter=pieces)
+        pieces = _begun(body) if body.left is None else (_small(body),) if body.left <= wsgi.Body.CHUNK else _large(body)
+    return Response(status=f"{status} {answer.reason}".strip(), headerlist=headers.shown(answer.fields), app_iter=pieces)
 
 
 def _small(body: AnswerBody) -> bytes:

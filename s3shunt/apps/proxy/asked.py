@@ -8,6 +8,7 @@ from s3shunt.model import ObjectRef
 from s3shunt.protocol import addressing, delete, headers, operations
 from s3shunt.protocol.errors import AccessDenied, InvalidRequest, InvalidStorageClass
 from s3shunt.wsgi import Request, document
+from s3shunt.wsgi.fields import header_name
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ Fields = list[tuple[str, str]]
 def decided(request: Request) -> Decision:
     """The decision that allows exactly this request. Raises AccessDenied without one."""
     decision, ref = request.context.decision, request.ref
-    if decision is None or decision.operation is not request.operation or not _same(decision.ref, ref):
+    if decision is None or decision.operation is not request.operation or not (decision.ref is ref or _same(decision.ref, ref)):
         log.error("request %s: %s %s without a decision for it", request.context.request_id, request.method, ref)
         raise AccessDenied
     operation = request.operation
@@ -33,7 +34,7 @@ def decided(request: Request) -> Decision:
 
 
 def _same(one: ObjectRef, other: ObjectRef) -> bool:
-    return one is other or _whole(one) == _whole(other)
+    return _whole(one) == _whole(other)
 
 
 def _whole(ref: ObjectRef) -> ObjectRef:
@@ -59,7 +60,35 @@ def path(ref: ObjectRef) -> str:
     return addressing.escape(f"/{ref.bucket}/{ref.key}" if ref.key else f"/{ref.bucket}")
 
 
-def copy_source(request: Request) -> list[tuple[str, str]]:
+def fields_of(request: Request) -> Fields:
+    """The client's headers that the store shall see, the copy source in our words, and the class where it means something."""
+    environ, operation = request.environ, request.operation
+    there = tuple(environ)
+    going = _GOING.get(there)
+    if going is None:
+        going = _going(there)
+    fields = headers.to_store([(name, environ[variable]) for variable, name in going]) if going else []
+    if operation.copies:
+        fields += _copy_source(request)
+    return [*fields, *_archive_class(request)] if operation.name in CLASSED else fields
+
+
+def _going(there: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Which of these variables are headers that concern the store, and their names: mostly none. Most requests have the same variables."""
+    going = [(variable, name) for variable in there if (name := header_name(variable)) and headers.concerns_store(name)]
+    if len("".join(there)) <= ROOM:
+        if len(_GOING) >= KINDS:
+            _GOING.clear()
+        _GOING[there] = going
+    return going
+
+
+_GOING: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+ROOM, KINDS = 2048, 512
+"""Letters of the names that are remembered together, and how many such sets."""
+
+
+def _copy_source(request: Request) -> Fields:
     source = _source(request)
     if source is None:
         return []
@@ -67,10 +96,8 @@ def copy_source(request: Request) -> list[tuple[str, str]]:
     return [("x-amz-copy-source", path(source) + version)]
 
 
-def archive_class(request: Request) -> Fields:
+def _archive_class(request: Request) -> Fields:
     """For a store that has some itself. Else who asks for one is told that nobody kept it: the object would stay where it is."""
-    if request.operation.name not in CLASSED:
-        return []
     asked = request.fields.get("x-amz-storage-class", "")
     if asked.strip().upper() not in headers.ARCHIVE_CLASSES:
         return []
