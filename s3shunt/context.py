@@ -14,6 +14,7 @@ NONE: frozenset[ObjectRef] = frozenset()
 class Decision:
     """May this identity do this, on every target. The proxy refuses a request without one, or for another ref.
 
+    ``targets`` are all that it may touch where it names more than ``ref``: the source of a copy, the keys of a DeleteObjects.
     ``denied`` are the keys of a DeleteObjects that are to be answered AccessDenied one by one.
     """
 

@@ -39,6 +39,7 @@ class TieredCatalog:
         self._truth = truth
         self._index = index
         self._clock = house.clock
+        self._monotonic = house.clock.monotonic
         self._counts = house.numbers.tally.counts
         self._shows = bool(getattr(getattr(truth, "options", None), "view", False))
         self.recent = Recent(CAPACITY)
@@ -57,7 +58,7 @@ class TieredCatalog:
         return self._open or os.getpid() not in self._followers
 
     def find(self, ref: ObjectRef) -> Entry | None:
-        asked, now = name(ref), self._clock.monotonic()
+        asked, now = name(ref), self._monotonic()
         found = self.recent.look(asked, now)
         if not isinstance(found, Unknown):
             self._counts["lookup", "memory"] += 1

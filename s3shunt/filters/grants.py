@@ -38,7 +38,7 @@ NoSuchBucket, BucketAlreadyExists, InvalidURI, MalformedXML, NotImplemented, Ser
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from s3shunt import green, wsgi
@@ -47,7 +47,7 @@ from s3shunt.connect import House
 from s3shunt.context import Decision
 from s3shunt.model import ANONYMOUS, Identity, ObjectRef
 from s3shunt.policy import grants
-from s3shunt.policy.grants import Anonymous, Asked, Verdict
+from s3shunt.policy.grants import Anonymous, Asked
 from s3shunt.protocol import addressing, buckets, delete
 from s3shunt.protocol.errors import AccessDenied, BucketAlreadyExists, InvalidURI, MalformedXML, NoSuchBucket, ServiceUnavailable
 from s3shunt.relay import Head, Limits, sign
@@ -55,6 +55,7 @@ from s3shunt.relay.endpoints import reached
 from s3shunt.wsgi import Handler, Request, Response, document, taken
 
 REMEMBERED = 10_000
+OWNER, SOURCE_OWNER = "x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"
 CATALOGUED = 1000
 """Milliseconds that the catalog's word is believed without asking again."""
 
@@ -82,29 +83,43 @@ class Grants:
         self.per_account, self.paths = upstream.per_account, getattr(upstream, "paths", False)
         self.reserved = frozenset() if self.per_account else landings(house)
         self.owners = Owners(options, house)
+        self.after = {"ListBuckets": self._named, "CreateBucket": self._changed, "DeleteBucket": self._changed}
 
     def __call__(self, request: Request) -> Response:
-        identity = self._identity(request)
+        context = request.context
+        identity = context.identity or ANONYMOUS
+        if not identity.access_key:
+            identity = replace(ANONYMOUS, account=request.ref.account or self.options.anonymous_account or "")
+        ref, operation = self._placed(request, identity), request.operation
+        if grants.clear(identity, operation):
+            decision, named = Decision(identity, operation, ref), (ref,)
+        else:
+            verdict = grants.decide(identity, self._asked(request, identity), self.anonymous)
+            decision, named = Decision(identity, operation, ref, *verdict), {ref, *verdict.targets, *verdict.denied}
+        self._check(request, identity, named)
+        context.decision = decision
+        after = self.after.get(operation.name)
+        return self.forward(request) if after is None else after(request, self.forward(request))
+
+    def _placed(self, request: Request, identity: Identity) -> ObjectRef:
+        """What the request is about, in the account whose it is."""
         account = identity.account if self.per_account else ""
         ref = request.ref
+        if ref.account == account:
+            return ref
         if ref.account not in ("", identity.account):
             raise AccessDenied
-        if ref.account != account:
-            request.at(ObjectRef(ref.bucket, ref.key, ref.version, account))
-        verdict = grants.decide(identity, self._asked(request, identity), self.anonymous)
-        if self.paths and any(addressing.ambiguous(ref.key) for ref in verdict.targets | verdict.denied if ref.key):
-            raise InvalidURI("The store behind this bucket would take the key for another one.")
-        if self.reserved and any(ref.bucket in self.reserved for ref in {request.ref, *verdict.targets}):
-            raise AccessDenied
-        self._check_owners(request, identity, verdict)
-        request.context.decision = Decision(identity, request.operation, request.ref, verdict.targets, verdict.denied)
-        response = self.forward(request)
-        if request.operation.name in ("CreateBucket", "DeleteBucket"):
-            self.owners.forget(request.ref.bucket)
-        return self._named(response, identity) if request.operation.name == "ListBuckets" else response
+        ref = ObjectRef(ref.bucket, ref.key, ref.version, account)
+        request.at(ref)
+        return ref
 
-    def _named(self, response: Response, identity: Identity) -> Response:
+    def _changed(self, request: Request, response: Response) -> Response:
+        self.owners.forget(request.ref.bucket)
+        return response
+
+    def _named(self, request: Request, response: Response) -> Response:
         """A list of buckets with those alone that he may know of."""
+        identity = request.context.decision.identity  # type: ignore[union-attr]  # which was made above
         if response.status_int != 200 or (identity.grants is None and not self._shared):
             return response
         return _only(response, lambda name: grants.shows(identity, name) and (not self._shared or self.owners.owns(identity, name)))
@@ -113,12 +128,6 @@ class Grants:
     def _shared(self) -> bool:
         """Whether accounts that the store takes for one are kept apart here."""
         return self.options.ownership == "catalog" and not self.per_account
-
-    def _identity(self, request: Request) -> Identity:
-        identity = request.context.identity
-        if identity is not None and identity.access_key:
-            return identity
-        return replace(ANONYMOUS, account=request.ref.account or self.options.anonymous_account or "")
 
     def _asked(self, request: Request, identity: Identity) -> Asked:
         operation = request.operation
@@ -130,17 +139,22 @@ class Grants:
     def _source(self, request: Request) -> ObjectRef:
         return replace(addressing.copy_source(request.fields["x-amz-copy-source"]), account=request.ref.account)
 
-    def _check_owners(self, request: Request, identity: Identity, verdict: Verdict) -> None:
-        """Raises AccessDenied, NoSuchBucket, BucketAlreadyExists or ServiceUnavailable."""
-        own = request.fields.get("x-amz-expected-bucket-owner", identity.account)
-        sources = request.fields.get("x-amz-source-expected-bucket-owner", identity.account)
-        if own != identity.account or sources != identity.account:
+    def _check(self, request: Request, identity: Identity, named: Collection[ObjectRef]) -> None:
+        """What no right helps against. Raises InvalidURI, AccessDenied, NoSuchBucket, BucketAlreadyExists or ServiceUnavailable."""
+        if self.paths and any(addressing.ambiguous(ref.key) for ref in named if ref.key):
+            raise InvalidURI("The store behind this bucket would take the key for another one.")
+        if self.reserved and any(ref.bucket in self.reserved for ref in named):
             raise AccessDenied
+        said = request.fields.get
+        if said(OWNER, account := identity.account) != account or said(SOURCE_OWNER, account) != account:
+            raise AccessDenied
+        if self.per_account:
+            return
         if request.operation.name == "CreateBucket":
             if self._shared:
                 self.owners.free(identity, request.ref.bucket)
-        elif not self.per_account and request.ref.bucket:
-            for bucket in {request.ref.bucket, *(ref.bucket for ref in verdict.targets)}:
+        elif request.ref.bucket:
+            for bucket in {ref.bucket for ref in named}:
                 self.owners.check(identity, bucket)
 
 

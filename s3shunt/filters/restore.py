@@ -38,6 +38,7 @@ Section::
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from s3shunt import config, green
 from s3shunt.config import option
@@ -45,6 +46,7 @@ from s3shunt.connect import House
 from s3shunt.model import NULL, STORE_IS_TRUTH, Entry, State
 from s3shunt.policy import restore as steps
 from s3shunt.policy.record import ARCHIVE_CLASSES, Wait
+from s3shunt.policy.shunt import ordinary
 from s3shunt.protocol import entity
 from s3shunt.protocol import restore as wire
 from s3shunt.protocol.conditions import date
@@ -57,9 +59,13 @@ from s3shunt.protocol.errors import (
     ServiceUnavailable,
     SlowDown,
 )
+from s3shunt.protocol.names import Known
 from s3shunt.wsgi import Handler, Request, Response, document, dropped, filter_factory, subrequest
 
 CONTENDED = 20
+
+_NAME = itemgetter(0)
+_TELLS = Known(lambda name: name.lower() in ("x-amz-restore", "x-amz-storage-class"))
 
 
 @dataclass(frozen=True)
@@ -109,9 +115,12 @@ class Restore:
 
     def _told(self, request: Request, response: Response) -> Response:
         """The class and the restore of the version in the answer, and nothing the store says of such, unless it is the store's."""
-        entry, told = request.context.entry, response.by_name()
+        entry = request.context.entry
         if self.store_archives and not _ours(entry):
             return response
+        if ordinary(entry) and not any(map(_TELLS.__getitem__, map(_NAME, response.headerlist))):
+            return response  # as with most reads: nothing to say, and nothing to take away
+        told = response.by_name()
         if "x-amz-restore" in told:
             response.say(("x-amz-restore", None))
         if told.get("x-amz-storage-class") in ARCHIVE_CLASSES:

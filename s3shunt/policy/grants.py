@@ -24,6 +24,9 @@ NAMELESS = frozenset({"HeadBucket", "GetBucketLocation"})
 LISTINGS = frozenset({"ListObjects", "ListObjectVersions", "ListMultipartUploads"})
 """Operations that a prefix narrows; beside any other it is a word without effect, and no right follows from it."""
 
+WIDER = frozenset({"PostObject", "ListBuckets", "DeleteObjects"})
+"""Operations that name more than their own bucket and key, in ways of their own; copies do, too."""
+
 HARMLESS_ACLS = frozenset({"private", "bucket-owner-full-control", "bucket-owner-read"})
 """Canned ACLs that give nothing away and so need no more than the right to write."""
 
@@ -52,6 +55,11 @@ class Verdict(NamedTuple):
 
     targets: frozenset[ObjectRef]
     denied: frozenset[ObjectRef] = frozenset()
+
+
+def clear(identity: Identity, operation: Operation) -> bool:
+    """Whether there is nothing to weigh, as for most requests: all rights in his account, and nothing named but bucket and key."""
+    return identity.grants is None and not operation.copies and operation.name not in WIDER and not identity.anonymous
 
 
 def decide(identity: Identity, asked: Asked, anonymous: Anonymous = Anonymous()) -> Verdict:
@@ -135,6 +143,7 @@ def _opens_or_locks(header: str) -> bool:
     return header.lower().startswith(("x-amz-grant-", "x-amz-object-lock-"))
 
 
+@lru_cache(maxsize=4096)
 def _matches(patterns: tuple[str, ...], bucket: str) -> bool:
     return any(fnmatchcase(bucket, pattern) for pattern in patterns)
 

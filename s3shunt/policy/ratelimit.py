@@ -57,7 +57,7 @@ class Account:
     def counts(self, now: float, limit: Limit) -> bool:
         """``take`` of one token, by its own count. False where there is none, or a closer look must tell."""
         spent = self.spent
-        if spent < now:  # max() would be a call
+        if spent < now:  # noqa: PLR1730  # max() would be a call
             spent = now
         spent += limit.each
         if spent > now + limit.each * limit.burst:

@@ -11,7 +11,9 @@ operation, and their order within a method is chosen so that a race forgets.
 """
 
 from collections import OrderedDict
-from typing import Final
+from contextlib import suppress
+from math import inf
+from typing import Any, Final
 
 from s3shunt.model import NULL, Entry, ObjectRef
 
@@ -42,30 +44,31 @@ def touched(ref: ObjectRef) -> tuple[Name, Name]:
     return (account, bucket, key, ref.version or NULL), (account, bucket, key, "")
 
 
+ENTRY, EXPIRES, USED = 0, 1, 2
+
+SPARED: Final = 8
+"""At most so many are gone through for one that goes."""
+
+
 class Recent:
-    """At most ``capacity`` entries, least recently used first to go. All times are monotonic seconds."""
+    """At most ``capacity`` entries; first to go is what was not used since it came, or was last spared. All times are monotonic seconds."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._kept: OrderedDict[Name, tuple[Entry | None, float | None]] = OrderedDict()
+        self._kept: OrderedDict[Name, list[Any]] = OrderedDict()
         self._reading: dict[Name, set[object]] = {}
-        self._until: float | None = None
+        self._until = -inf
 
     def look(self, asked: Name, now: float) -> Entry | Unknown | None:
-        if self._until is None or now >= self._until:
+        kept = self._kept.get(asked)
+        if kept is None or now >= self._until or now >= kept[EXPIRES]:
             return UNKNOWN
-        try:
-            entry, expires = self._kept[asked]
-            self._kept.move_to_end(asked)
-        except KeyError:
-            return UNKNOWN
-        if expires is not None and now >= expires:
-            return UNKNOWN
-        return entry
+        kept[USED] = True
+        return kept[ENTRY]  # type: ignore[no-any-return]
 
     def begin(self, asked: Name, now: float) -> object | None:
         """A ticket for who is about to read ``asked`` elsewhere; None while nothing may be kept."""
-        if self._until is None or now >= self._until:
+        if now >= self._until:
             return None
         ticket = object()
         self._reading.setdefault(asked, set()).add(ticket)
@@ -73,10 +76,21 @@ class Recent:
 
     def keep(self, asked: Name, ticket: object, entry: Entry | None, now: float) -> None:
         """Remember what was read, unless a change became known since ``begin``."""
-        self._kept[asked] = (entry, now + NEGATIVE if entry is None else None)
+        self._kept[asked] = [entry, now + NEGATIVE if entry is None else inf, False]
         if ticket not in self._reading.get(asked, ()):  # looked at last: a change known by now was forgotten before, or is here
             self._kept.pop(asked, None)
         while len(self._kept) > self.capacity:
+            self._drop_one()
+
+    def _drop_one(self) -> None:
+        """The oldest; who was used goes to the end instead, of a few. So a look need not move anything."""
+        with suppress(KeyError, RuntimeError, StopIteration):  # another thread was faster
+            for _ in range(SPARED):
+                asked, kept = next(iter(self._kept.items()))
+                if not kept[USED]:
+                    break
+                kept[USED] = False
+                self._kept.move_to_end(asked)
             self._kept.popitem(last=False)
 
     def end(self, asked: Name, ticket: object) -> None:
@@ -97,6 +111,6 @@ class Recent:
 
     def lose(self) -> None:
         """The link broke: changes may have been missed."""
-        self._until = None
+        self._until = -inf
         self._reading.clear()
         self._kept.clear()

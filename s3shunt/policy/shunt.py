@@ -40,6 +40,11 @@ class Lost:
 Verdict = Forward | Serve | Refuse | Absent | Lost
 
 
+def ordinary(entry: Entry | None) -> bool:
+    """Whether it is like any other, so that nothing is to be decided or told: the store has the bytes, and no class of ours binds it."""
+    return entry is None or (entry.state is State.ONLINE and entry.storage_class not in ARCHIVE_CLASSES)
+
+
 def decide(entry: Entry | None, now: int) -> Verdict:
     """For an operation that needs the bytes."""
     if entry is None or (entry.facts is None and entry.state is not State.DELETED):

@@ -31,6 +31,7 @@ def ref_for(operation):
     return {"service": ObjectRef(), "bucket": ObjectRef("films"), "object": FILM}[operation.scope]
 
 
+ALL_BUT_ORDINARY = [BY_NAME[name] for name in ("PostObject", "DeleteObjects", "ListBuckets")]
 ORDINARY = [o for o in OPERATIONS.values() if o.name not in ("PostObject", "DeleteObjects", "ListBuckets")]
 
 
@@ -42,6 +43,18 @@ def test_each_operation_needs_exactly_its_right(operation):
     for right in Right:
         verdict = may(holding(right), operation.name, ref)
         assert (verdict is not None) == (right is operation.right), right
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=str)
+@pytest.mark.parametrize("identity", [OWNER, NOBODY, ANONYMOUS, Identity(account="a", grants=None), holding(*Right)])
+def test_what_is_clear_would_be_allowed_on_its_name_and_nothing_else(operation, identity):
+    ref = ref_for(operation)
+    if grants.clear(identity, operation):
+        hostile = {"x-amz-acl": "public-read", "x-amz-copy-source": "other/a", "x-amz-grant-read": "*"}
+        assert may(identity, operation.name, ref, headers=hostile) == ({ref}, frozenset())
+        assert identity == OWNER
+    else:
+        assert identity != OWNER or operation in ALL_BUT_ORDINARY or operation.copies
 
 
 def test_restore_without_read_is_possible_and_read_without_restore():

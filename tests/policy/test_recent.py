@@ -7,12 +7,13 @@ process remembers, ``redis`` what the shared index holds of one key.
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass, replace
+from math import inf
 from typing import NamedTuple
 
 import pytest
 
 from s3shunt.model import Entry, ObjectRef
-from s3shunt.policy.recent import NEGATIVE, TRUST, UNKNOWN, Recent, Unknown, name, touched
+from s3shunt.policy.recent import NEGATIVE, SPARED, TRUST, UNKNOWN, Recent, Unknown, name, touched
 
 REF = ObjectRef("films", "a", "null")
 NAME = name(REF)
@@ -70,7 +71,7 @@ def memory_of(reader):
     recent = Recent(10)
     recent.believe(0)
     if reader.memory is not None:
-        recent._kept = OrderedDict({NAME: (ROWS[reader.memory], None)})
+        recent._kept = OrderedDict({NAME: [ROWS[reader.memory], inf, False]})
     if reader.reading:
         recent._reading = {NAME: {"ticket"}}
     return recent
@@ -339,6 +340,18 @@ def test_the_least_recently_used_goes_first():
     recent.look(names[0], 0)
     learn(recent, names[2], ROWS[1])
     assert [recent.look(one, 0) is UNKNOWN for one in names] == [False, True, False]
+
+
+def test_when_all_are_used_one_goes_all_the_same_and_few_are_looked_at():
+    recent = remembered(capacity=1000)
+    names = [name(replace(REF, key=str(key))) for key in range(1001)]
+    for one in names[:1000]:
+        learn(recent, one, ROWS[1])
+        recent.look(one, 0)
+    learn(recent, names[1000], ROWS[1])
+    assert len(recent._kept) == 1000
+    assert recent.look(names[1000], 0) == ROWS[1]
+    assert list(recent._kept)[:1] == [names[SPARED + 1]]
 
 
 def test_a_change_of_a_row_touches_its_version_and_the_current_one():

@@ -3,7 +3,8 @@
 import pytest
 
 from s3shunt.model import Entry, Facts, Interest, ObjectRef, Place, State
-from s3shunt.policy.shunt import Absent, Forward, Lost, Refuse, Serve, decide
+from s3shunt.policy.restore import standing
+from s3shunt.policy.shunt import Absent, Forward, Lost, Refuse, Serve, decide, ordinary
 
 NOW = 1000
 PLACE = Place("landing", "r/1/t")
@@ -46,3 +47,15 @@ def test_the_bytes_come_from(row, verdict):
 
 def test_every_state_has_a_verdict():
     assert all(decide(entry(state), NOW) for state in State)
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("storage_class", ["STANDARD", "STANDARD_IA", "GLACIER", "DEEP_ARCHIVE"])
+@pytest.mark.parametrize("interests", [(), (Interest("x", 1, until=NOW + 1),), (Interest("x", 1),)], ids=str)
+def test_of_what_is_ordinary_there_is_nothing_to_decide_or_tell(state, storage_class, interests):
+    row = entry(state, storage_class=storage_class, interests=interests, place=PLACE, restored_until=NOW + 1)
+    assert ordinary(row) is (state is S.ONLINE and storage_class.startswith("STANDARD"))
+    if ordinary(row):
+        assert decide(row, NOW) == Forward()
+        assert standing(row, NOW) is None
+    assert ordinary(None)

@@ -42,6 +42,7 @@ from s3shunt.model import Entry, ObjectRef, State
 from s3shunt.policy import archive
 from s3shunt.policy.record import matches
 from s3shunt.protocol.errors import S3Error, ServiceUnavailable, SlowDown
+from s3shunt.protocol.names import Known
 from s3shunt.protocol.operations import Archived
 from s3shunt.wsgi import Handler, Request, Response, dropped, filter_factory
 
@@ -68,11 +69,12 @@ class Lookup:
         self.house = house
         self.catalog = house.catalog(options.catalog)
         self.plain = _Plain(house, options.catalog)
+        self.policied = Known(self._policied)
         self.finder = Finder(house, options)
 
     def __call__(self, request: Request) -> Response:
         context, ref = request.context, request.ref
-        context.plain = bool(ref.bucket) and self._plain(request)
+        context.plain = not self.policied[ref.bucket] and bool(ref.bucket) and self._plain(request)
         if context.plain or request.operation.archived is Archived.FORWARD or not ref.key:
             context.looked_up = context.plain
             return self.forward(request)
@@ -80,9 +82,13 @@ class Lookup:
         if not self._look(request):
             return self._without(request)
         response = self.forward(request)
-        if request.method in ("GET", "HEAD") and response.status_int in (404, 412):
+        if request.method in ("GET", "HEAD") and response.status[:3] in ("404", "412"):
             return self._missed(request, response)
         return response
+
+    def _policied(self, bucket: str) -> bool:
+        """Whether a policy names it, so that it is never plain."""
+        return any(matches(policy, ObjectRef(bucket, policy.prefix)) for policy in self.house.policies)
 
     def _plain(self, request: Request) -> bool:
         """A bucket of which nothing can be known for now is not plain: what follows will say so."""
@@ -189,30 +195,19 @@ def _unversioned(ref: ObjectRef) -> ObjectRef:
 
 
 class _Plain:
-    """Whether no entry can concern a bucket; read from the catalog at most once a second."""
+    """Whether no entry concerns a bucket that no policy names; read from the catalog at most once a second."""
 
     def __init__(self, house: House, catalog: str) -> None:
         self.house = house
         self.catalog = catalog
         self._seen: dict[tuple[str, str], tuple[int, bool]] = {}
-        self._named: dict[str, bool] = {}
 
     def __call__(self, ref: ObjectRef) -> bool:
-        if self._policied(ref.bucket):
-            return False
         name, now = (ref.account, ref.bucket), self.house.clock.now()
         asked, plain = self._seen.get(name, (now - PLAIN_AT_MOST - 1, False))
         if now - asked <= PLAIN_FOR:
             return plain
         return self._read(name, now, (asked, plain))
-
-    def _policied(self, bucket: str) -> bool:
-        known = self._named.get(bucket)
-        if known is None:
-            known = any(matches(policy, ObjectRef(bucket, policy.prefix)) for policy in self.house.policies)
-            if len(self._named) < REMEMBERED:
-                self._named[bucket] = known
-        return known
 
     def _read(self, name: tuple[str, str], now: int, last: tuple[int, bool]) -> bool:
         """Raises ServiceUnavailable where even the last answer is too old."""

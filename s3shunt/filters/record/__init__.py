@@ -46,7 +46,7 @@ from s3shunt.filters.record.keeper import Keeper
 from s3shunt.filters.record.many import Many
 from s3shunt.filters.record.subresources import Subresources
 from s3shunt.filters.record.writes import Writes
-from s3shunt.protocol.operations import Archived
+from s3shunt.protocol.operations import BY_NAME, Archived
 from s3shunt.wsgi import Handler, Request, Response, filter_factory
 
 
@@ -64,8 +64,9 @@ class Record:
         keeper = Keeper(house, options.catalog, options.store, options.lease, options.patience)
         writes, one = Writes(forward, keeper), Deletes(forward, keeper)
         buckets = Buckets(forward, keeper)
-        self.subresources = Subresources(forward, keeper)
+        subresources = Subresources(forward, keeper)
         self.acts: dict[str, Callable[[Request], Response]] = {
+            **{row.name: subresources for row in BY_NAME.values() if row.archived is Archived.FACTS},
             "PutObject": writes,
             "CopyObject": writes,
             "CompleteMultipartUpload": writes,
@@ -79,10 +80,7 @@ class Record:
         }
 
     def __call__(self, request: Request) -> Response:
-        operation = request.operation
-        if operation.archived is Archived.FACTS:
-            return self.subresources(request)
-        return self.acts.get(operation.name, self.forward)(request)
+        return self.acts.get(request.operation.name, self.forward)(request)
 
 
 factory = filter_factory(Record, Options, "filter:record")

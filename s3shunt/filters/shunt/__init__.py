@@ -71,6 +71,8 @@ class Shunt:
             return self.copies(request)
         if context.plain or operation.archived not in (Archived.BYTES, Archived.REFUSE):
             return self.forward(request)
+        if shunt.ordinary(context.entry):
+            return self.noted(request, self.forward(request))
         verdict = shunt.decide(context.entry, self.house.clock.now())
         if isinstance(verdict, shunt.Forward):
             return self.noted(request, self.forward(request))
