@@ -41,7 +41,10 @@ FRESH = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Deadlines in milliseconds: for a connection, for the whole head of an answer, for both in all attempts, for each piece of a body."""
+    """Deadlines in milliseconds: for a connection, for the whole head of an answer, for both in all attempts, for each piece of a body.
+
+    And for both where an endpoint is tried out while there are others.
+    """
 
     connect: int = 2_000
     response: int = 60_000
@@ -50,6 +53,7 @@ class Limits:
     idle: int = 4_000
     connections: int = 1024
     retries: int = 2
+    probe: int = 5_000
 
 
 @dataclass(slots=True)

@@ -37,12 +37,12 @@ class Breaker:
         """Whether a request may go out now."""
         return not self.open or self.probes()
 
-    def probes(self) -> bool:
-        """Whether it is time to see how it does: once a second."""
+    def probes(self, patience: float = PROBE) -> bool:
+        """Whether it is time to see how it does: a second after that failed, or after so many seconds without a word."""
         now = self._timer.monotonic()
         if now < self._probe:
             return False
-        self._probe = now + PROBE
+        self._probe = now + patience
         return True
 
     def answered(self) -> None:
@@ -53,10 +53,10 @@ class Breaker:
 
     def failed(self) -> None:
         self.failures += 1
+        soon = self._timer.monotonic() + PROBE
+        self._probe = soon if self.failures in (1, FAILURES) else min(self._probe, soon)
         if self.failures == FAILURES:
             log.warning("%s does not answer: it is asked once a second how it does", self._endpoint)
-        if self.failures in (1, FAILURES):
-            self._probe = self._timer.monotonic() + PROBE
 
 
 class Budget:

@@ -2,7 +2,8 @@
 
 - A request goes to the endpoint with the fewest requests under way; of those that have as few, to each in turn.
 - An endpoint that failed is doubted: the others are asked, but for one request a second, which may be repeated, that
-  sees how it does. Its first answer ends the doubt. One that failed eight times in a row is not asked at all but for that.
+  sees how it does, and waits less long for it. Its first answer ends the doubt. One that failed eight times in a row is not
+  asked at all but for that.
 - A request that could not be sent at all goes to the next endpoint, whatever it is: no byte of it went out.
 - What may be repeated and failed later, before the first byte of its answer's body, or within one of 64 KiB, goes to another
   endpoint at once, within the tenth that second tries may be; to the same one only after a pause.
@@ -46,9 +47,10 @@ class Endpoints:
         while relay is not None:
             sent = False
             try:
-                link = relay.take(end, fresh=bool(failed) or not retry)
+                by = self._patient(relay, end)
+                link = relay.take(by, fresh=bool(failed) or not retry)
                 sent = True
-                answer = relay.exchange(link, head, wire, body, end)
+                answer = relay.exchange(link, head, wire, body, by)
                 if retry:
                     relay.begin(answer)
                 answer.attempts, answer.endpoint = len(failed) + 1, relay.host
@@ -72,6 +74,12 @@ class Endpoints:
         pause(len(failed), end)
         return self._chosen((), probing=False)
 
+    def _patient(self, relay: Relay, end: float) -> float:
+        """How long to wait for that one: one that is doubted holds up nobody for whom there is another."""
+        if relay.breaker.failures and any(not other.breaker.failures for other in self.relays):
+            return min(end, clock.wall.monotonic() + self.limits.probe / 1000)
+        return end
+
     def _chosen(self, without: Sequence[Relay], *, probing: bool) -> Relay | None:
         """Whom to ask, None where nobody may be asked. ``probing``: it does no harm if that one does not answer."""
         self._turn = (self._turn + 1) % len(self.relays)
@@ -79,7 +87,7 @@ class Endpoints:
         sound = [relay for relay in able if not relay.breaker.failures]
         if probing or not sound:
             for relay in able:
-                if relay.breaker.failures and relay.breaker.probes():
+                if relay.breaker.failures and relay.breaker.probes(self.limits.probe / 1000):
                     return relay
         return min(sound or [relay for relay in able if not relay.breaker.open], key=_busy, default=None)
 

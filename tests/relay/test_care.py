@@ -76,6 +76,30 @@ def test_one_failure_casts_doubt_and_a_second_later_it_is_seen_how_it_does():
     assert [breaker.probes() for _ in range(3)] == [True, False, False]
 
 
+def test_while_one_waits_for_it_no_other_tries_it_out():
+    timer = HandClock()
+    breaker = Breaker(timer)
+    breaker.failed()
+    timer.later(1001)
+    assert breaker.probes(5.0)
+    timer.later(4000)
+    assert not breaker.probes(5.0)
+    timer.later(1001)
+    assert breaker.probes(5.0), "it is taken for lost"
+    breaker.failed()
+    timer.later(1001)
+    assert breaker.probes(5.0), "it has failed, and that was a second ago"
+
+
+def test_late_failures_put_no_try_off():
+    timer = HandClock()
+    breaker = broken(timer)
+    for _ in range(3):
+        timer.later(400)
+        breaker.failed()
+    assert breaker.admits()
+
+
 def test_nobody_pauses_beyond_his_time():
     with pytest.raises(ServiceUnavailable):
         pause(1, clock.wall.monotonic())

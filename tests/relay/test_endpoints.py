@@ -225,3 +225,14 @@ def test_a_hung_endpoint_leaves_time_for_another(kept):
     site.origins[1].script += [Reply(silent=True)] * 4
     answer = site.get()
     assert (answer.status, answer.attempts, site.counts) == (200, 2, [1, 1])
+
+
+def test_one_that_is_tried_out_and_hangs_holds_up_nobody_for_long(kept):
+    site = Site(kept, Limits(connect=2000, response=60_000, probe=200))
+    site.origins[1].script += [BROKEN, Reply(silent=True), Reply(silent=True)]
+    site.get()
+    site.clock.later(1001)
+    begun = clock.wall.monotonic()
+    answer = site.get()
+    assert (answer.status, answer.attempts, site.counts) == (200, 2, [2, 2])
+    assert clock.wall.monotonic() - begun < 30
