@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import io
 import random
+import tracemalloc
 import wsgiref.util
 from dataclasses import replace
 from hashlib import sha256
@@ -639,3 +640,238 @@ def test_the_signature_of_a_test_is_not_made_by_what_it_tests(stage):
     headers = {"host": "s3.example", "x-amz-content-sha256": "UNSIGNED-PAYLOAD", "x-amz-date": stage.now, "authorization": value}
     stage(environ("GET", "/films/a", headers))
     assert stage.request.context.identity.account == "films"
+
+
+# The short way
+
+
+SHORT = ["/films/a", "/films/r%C3%A9els/b%20c", "/films//.x/", "/"]
+TARGETS = ["/films/a", "/films/a%2fb", "/films/a+b", "/films/%C3%A9?versionId=1", "/films/a?response-content-type=x%2Fy&a-b=1"]
+HEADERS = ["content-type", "range", "x-amz-meta-a", "x-amz-acl", "content-md5", "x-amz-checksum-crc32", "if-match"]
+LONG_WAY = ["/films/a?acl", "/films?list-type=2&prefix=a"]
+
+
+def by_the_short_way(stage, environ):
+    return stage.door.usual.key(Request(dict(environ)), stage.clock.now())
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+@pytest.mark.parametrize("target", SHORT)
+def test_what_is_signed_as_usual_goes_the_short_way(stage, method, target):
+    for request in (signed(stage, method, target), signed(stage, method, target, payload="UNSIGNED-PAYLOAD"), url(stage, method, target)):
+        assert by_the_short_way(stage, request | {"HTTP_USER_AGENT": "x", "HTTP_RANGE": "bytes=0-1"}) == (KEY, True)
+
+
+def test_a_body_and_what_is_promised_of_it_are_looked_at_after_the_short_way(stage):
+    body, sums = signed(stage, "PUT", body=b"x"), signed(stage, "PUT", more={"content-md5": b64(bytes(16))})
+    for request in (body, sums, signed(stage, payload="0" * 64)):
+        assert by_the_short_way(stage, request) == (KEY, False)
+    sdk = url(stage, "PUT", headers={"x-amz-trailer": "x-amz-checksum-crc32"}, body=b"x")
+    assert by_the_short_way(stage, sdk) == (KEY, False)
+    chunked_body = signed(stage, "PUT", more={"transfer-encoding": "chunked"})
+    assert by_the_short_way(stage, chunked_body) == (KEY, False)
+
+
+def by_hand(stage, headers, date, scope_date):
+    """Signed with another day in the scope, or with other headers, than a client of ours would."""
+    names = tuple(sorted(headers))
+    scope = sigv4.Scope(scope_date, "us-east-1")
+    text = sigv4.canonical_request(("GET", "/films/a", ""), headers, names, "UNSIGNED-PAYLOAD")
+    signature = sigv4.signing_key("secret", scope).sign(sigv4.string_to_sign(text, date, scope))
+    value = f"AWS4-HMAC-SHA256 Credential=AK/{scope}, SignedHeaders={';'.join(names)}, Signature={signature}"
+    return environ("GET", "/films/a", {"host": "h", **headers, "authorization": value})
+
+
+def without_host(stage):
+    return by_hand(stage, {"x-amz-date": stage.now, "x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, stage.now, stage.now[:8])
+
+
+def of_another_day(stage, day="20260104"):
+    return by_hand(stage, {"host": "h", "x-amz-date": stage.now, "x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, stage.now, day)
+
+
+def signed_at(stage, moment):
+    date = sigv4.timestamp(moment)
+    return by_hand(stage, {"host": "h", "x-amz-date": date, "x-amz-content-sha256": "UNSIGNED-PAYLOAD"}, date, date[:8])
+
+
+def test_what_is_signed_by_hand_for_these_tests_is_signed_well(stage):
+    assert by_the_short_way(stage, signed_at(stage, stage.clock.now() + 900_000)) == (KEY, True)
+    assert by_the_short_way(stage, of_another_day(stage, stage.now[:8])) == (KEY, True)
+
+
+def test_a_link_from_the_future_goes_the_long_way(stage):
+    link = url(stage)
+    stage.clock.later(-900_001)
+    assert by_the_short_way(stage, link) == (None, False)
+    stage.clock.later(1)
+    assert by_the_short_way(stage, link) == (KEY, True)
+
+
+def test_a_body_where_none_was_signed_is_refused(stage):
+    with pytest.raises(XAmzContentSHA256Mismatch):
+        stage(signed(stage, "PUT", body=b"x", payload=sigv4.EMPTY_SHA256))
+
+
+def unusual(stage):
+    good, link = signed(stage), url(stage)
+    yield "nobody", environ("GET", "/films/a", {"host": "h"})
+    yield "both", good | {"RAW_URI": link["RAW_URI"]}
+    yield "unsigned", good | {"HTTP_X_AMZ_ACL": "private"}
+    yield "unsigned in a link", link | {"HTTP_X_AMZ_SECURITY_TOKEN": "t"}
+    yield "promise", good | {"HTTP_CONTENT_MD5": "x"}
+    yield "promise with a link", link | {"HTTP_TRANSFER_ENCODING": "chunked"}
+    yield "two of a name", link | {"HTTP_CONTENT_LENGTH": "0"}
+    yield "underscore", signed(stage, more={"x-amz-meta-a_b": "1"})
+    yield "spaces", signed(stage, more={"x-amz-meta-a": "a  b"})
+    yield "bytes", signed(stage, more={"x-amz-meta-a": "\xc3\xa9"})
+    yield "region", signed(stage, region="eu-west-1")
+    yield "hoisted", environ("GET", link["RAW_URI"].replace("?", "?x-amz-acl=private&"), {"host": "s3.example"})
+    yield "SigV2", environ("GET", link["RAW_URI"].replace("?", "?Signature=c2ln&"), {"host": "s3.example"})
+    yield "twice", environ("GET", link["RAW_URI"] + "&X-Amz-Date=" + stage.now, {"host": "s3.example"})
+    yield "longer", link | {"RAW_URI": link["RAW_URI"] + "0"}
+    yield "host", without_host(stage)
+    yield "another day", of_another_day(stage)
+    for shift in (-901_000, 901_000):
+        yield "time", signed_at(stage, stage.clock.now() + shift)
+    yield "agreed", url(stage, headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD"})
+    for target in LONG_WAY:
+        yield target, signed(stage, target=target)
+
+
+def test_what_is_out_of_the_ordinary_goes_the_long_way(stage):
+    for what, request in unusual(stage):
+        assert by_the_short_way(stage, request) == (None, False), what
+        assert outcome(stage, request) == without_the_short_way(stage, request), what
+
+
+def outcome(stage, request):
+    """All that one can see of what the door made of a request."""
+    request = dict(request) | {"wsgi.input": Dribble(b"")}
+    try:
+        stage(request)
+    except S3Error as error:
+        return type(error), error.details, str(error)
+    said = stage.request
+    kept = {name: value for name, value in said.environ.items() if name != "wsgi.input"}
+    return said.context.identity, said.query, said.parameters, stage.got(), kept
+
+
+def without_the_short_way(stage, request):
+    usual, stage.door.usual = stage.door.usual, NoShortWay()
+    try:
+        return outcome(stage, request)
+    finally:
+        stage.door.usual = usual
+
+
+class NoShortWay:
+    def key(self, request, now):
+        return None, False
+
+
+def some_request(stage, rng):
+    target = rng.choice(
+        ["/films/a", "/films/a%2fb", "/films/a+b", "/films/%C3%A9?versionId=1", "/films/a?response-content-type=x%2Fy&a-b=1"]
+    )
+    names = rng.sample(
+        ["content-type", "range", "x-amz-meta-a", "x-amz-acl", "content-md5", "x-amz-checksum-crc32", "if-match"], rng.randrange(3)
+    )
+    more = {name: rng.choice(["1", "a b", " a", "\xc3\xa9", "", "AAAAAA=="]) for name in names}
+    path, _, query = target.partition("?")
+    if rng.random() < 0.5:
+        return signed(stage, rng.choice(["GET", "PUT"]), target, payload=rng.choice([None, "UNSIGNED-PAYLOAD", "0" * 64]), more=more)
+    headers = {"host": "s3.example", **more}
+    pairs = [(name, value.replace("%2F", "/")) for name, _, value in (part.partition("=") for part in query.split("&") if part)]
+    keys = {"access_key": "AK", "secret_key": "secret", "timestamp": stage.now, "session_token": rng.choice([None, None, "tok"])}
+    link = presigned.presign("GET", path, pairs, headers, **keys)
+    parts = link.split("&")
+    if rng.random() < 0.5:
+        rng.shuffle(parts)
+    return environ("GET", f"{path}?{'&'.join(parts)}", headers)
+
+
+def somehow_changed(request, rng):
+    """One bit of one part of it, a part more or a part less."""
+    changed = dict(request)
+    name = rng.choice([name for name in request if name.startswith("HTTP_") or name in ("RAW_URI", "REQUEST_METHOD", "CONTENT_LENGTH")])
+    how = rng.randrange(6)
+    if how == 0:
+        changed[rng.choice(["HTTP_X_AMZ_ACL", "HTTP_X_AMZ_SECURITY_TOKEN", "HTTP_CONTENT_MD5", "HTTP_USER_AGENT"])] = "x"
+    elif how == 1 and name != "REQUEST_METHOD":
+        del changed[name]
+    elif changed[name]:
+        place = rng.randrange(len(changed[name]))
+        flipped = chr(ord(changed[name][place]) ^ 1 << rng.randrange(7))
+        changed[name] = changed[name][:place] + rng.choice([flipped, flipped, "", changed[name][place] * 2]) + changed[name][place + 1 :]
+    return changed
+
+
+def test_both_ways_come_to_the_same_whatever_is_sent(tmp_path):
+    rng, short = random.Random(20261120), 0
+    stage = Stage(tmp_path)
+    for _ in range(1500):
+        request = some_request(stage, rng)
+        stage.clock.later(rng.choice([0, 0, 0, 1000, 900_000, 900_001]))
+        for sent in (request, *(somehow_changed(request, rng) for _ in range(3))):
+            assert outcome(stage, sent) == without_the_short_way(stage, sent), sent
+        short += by_the_short_way(stage, request)[0] is not None
+    assert short > 300
+
+
+def test_a_flipped_bit_anywhere_in_what_was_signed_is_refused(stage):
+    """Of each part each character, after the same request has passed. A link without its '?' is a key that nobody signed."""
+    for request in (signed(stage), url(stage)):
+        stage(dict(request))
+        parts = ["REQUEST_METHOD", "RAW_URI", *(name for name in request if name.startswith("HTTP_"))]
+        for name in parts:
+            for place in range(len(request[name])):
+                value = request[name][:place] + chr(ord(request[name][place]) ^ 1) + request[name][place + 1 :]
+                if outcome(stage, request | {name: value})[0] is not ANONYMOUS:
+                    assert stage.request is None, (name, value)
+
+
+@pytest.mark.parametrize("ask", [signed, url])
+def test_what_is_remembered_never_outlives_a_key(stage, ask):
+    """Disabled, rotated, taken away, over: refused as soon as the ring knows, on the same connection or another."""
+    for after, error in [
+        (replace(KEY, disabled=True), InvalidAccessKeyId),
+        (replace(KEY, secret_key="rotated"), SignatureDoesNotMatch),
+        (None, InvalidAccessKeyId),
+        (replace(KEY, expires=0), ExpiredToken),
+        (replace(KEY, session_token="tok"), InvalidToken),
+    ]:
+        stage.shelf.keys["AK"] = KEY
+        stage.clock.later(10_000)
+        assert by_the_short_way(stage, ask(stage)) == (KEY, True)
+        stage.shelf.keys["AK"] = after
+        stage.clock.later(9_999)
+        stage(ask(stage))
+        stage.clock.later(1)
+        with pytest.raises(error):
+            stage(ask(stage))
+
+
+def test_a_rotated_key_brings_its_new_rights(stage):
+    stage(signed(stage))
+    stage.shelf.keys["AK"] = replace(KEY, account="others")
+    stage.clock.later(10_000)
+    stage(signed(stage))
+    assert stage.request.context.identity.account == "others"
+
+
+def test_what_strangers_sign_takes_next_to_no_room(stage):
+    usual = stage.door.usual
+    tracemalloc.start()
+    try:
+        for number in range(1200):
+            headers = {"host": "h", **{f"x-{number}-{each}": "v" for each in range(60)}, f"x-{number}-{'y' * 4000}": ""}
+            for names in (";".join(sorted(headers)), "host"):
+                day = f"AK{number}/{stage.now[:8]}/us-east-1/s3/aws4_request"
+                value = f"AWS4-HMAC-SHA256 Credential={day}, SignedHeaders={names}, Signature={'0' * 64}"
+                request = environ("GET", "/", {**headers, "x-amz-date": stage.now, "authorization": value})
+                usual.key(Request(request), stage.clock.now())
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 24 << 20

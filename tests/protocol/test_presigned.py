@@ -1,5 +1,7 @@
 """Presigned URLs: the published example, what they must carry, and when they are good."""
 
+import random
+
 import pytest
 
 from s3shunt.protocol import addressing, presigned, sigv4
@@ -151,3 +153,61 @@ def test_what_can_be_no_header_is_not_hoisted(pairs, headers, error):
 def test_what_is_no_part_of_the_credential_is_told():
     pairs = [("X-Amz-Date", "x"), ("x-amz-SIGNATURE", "x"), ("x-amz-meta-a", "1"), ("partNumber", "1")]
     assert presigned.further(pairs) == ["x-amz-meta-a", "partNumber"]
+
+
+# What the links of one signer have in common
+
+
+def test_a_link_is_its_blank_filled():
+    """Whatever the order of its parameters, and whatever further ones it has."""
+    rng = random.Random(20261120)
+    for number in range(2000):
+        further = [(rng.choice(["a", "a-b", "versionId", "é", "X"]), rng.choice(["", "1", "b c", "é=&"])) for _ in range(rng.randrange(3))]
+        parts = url("GET", f"/k{number}", further, session_token=rng.choice([None, "tok+en/="])).split("&")
+        rng.shuffle(parts)
+        query = "&".join(parts)
+        text, date, signature = presigned.taken_out(query)
+        if query.index(presigned.SIGNATURE) < query.index("X-Amz-Date="):
+            assert text == "", "no SDK writes it so"
+            continue
+        found, credential_of_it = presigned.blank(text), credential(query)
+        assert found.filled(date, signature) == addressing.query(query)
+        unsigned = [pair for pair in addressing.query(query) if pair[0] != presigned.SIGNATURE]
+        assert date.join(found.query) == sigv4.canonical_query(unsigned)
+        assert (found.kind.access_key, found.kind.scope, found.kind.signed) == credential_of_it[:3]
+        assert (found.payload, found.token, found.lasts) == (credential_of_it.payload, credential_of_it.token, 86_400_000)
+        line = ("GET", f"/k{number}", date.join(found.query))
+        assert found.kind.signature(SK, date, line, tuple(HEADERS.values()), found.payload) == signature
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Date=", "Date=x"),
+        ("&X-Amz-Signature=", "&X-Amz-Signature=0"),
+        ("X-Amz-Date=&", ""),
+        ("&X-Amz-Signature=", ""),
+        ("X-Amz-Date=", "X-Amz-Date=&X-Amz-Date="),
+        ("X-Amz-Algorithm", "Signature=a&X-Amz-Algorithm"),
+        ("X-Amz-Algorithm", "x-amz-acl=private&X-Amz-Algorithm"),
+        ("X-Amz-Algorithm", "a=%zz&X-Amz-Algorithm"),
+        ("HMAC-SHA256", "HMAC-SHA1"),
+        ("SignedHeaders=host", "SignedHeaders=range"),
+        ("SignedHeaders=host", "SignedHeaders=host%3Bx-amz-content-sha256"),
+        ("SignedHeaders=host", "SignedHeaders=host%3Bx-amz-security-token"),
+        ("SignedHeaders=host", "SignedHeaders=host%3B%C3%A9"),
+        ("Expires=86400", "Expires=0"),
+        ("%2F20130524%2F", "%2F20131324%2F"),
+        ("%2F20130524%2F", "%2F"),
+    ],
+)
+def test_a_query_out_of_the_ordinary_has_no_blank(old, new):
+    text, _, _ = presigned.taken_out(url())
+    assert old in text
+    assert presigned.blank(text) is not None
+    assert presigned.blank(text.replace(old, new)) is None
+
+
+@pytest.mark.parametrize("query", ["", "acl", "X-Amz-Date=20130524T000000Z", "X-Amz-Date=&X-Amz-Signatur=", "a&X-Amz-Signature=0"])
+def test_of_what_is_no_link_nothing_is_taken_out(query):
+    assert presigned.taken_out(query) == ("", "", "")

@@ -10,6 +10,8 @@ from awscrt.http import HttpHeaders, HttpRequest
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from hypothesis import given
+from hypothesis import strategies as st
 
 from s3shunt.protocol import addressing, presigned, sigv4
 from s3shunt.protocol.errors import (
@@ -407,3 +409,42 @@ def test_what_strangers_claim_takes_next_to_no_memory():
     finally:
         tracemalloc.stop()
     assert kept < 4 << 20
+
+
+# What requests have in common that are signed alike
+
+
+def test_a_kind_signs_as_its_requests_are_signed():
+    rng = random.Random(SEED + 5)
+    for _ in range(500):
+        names = rng.sample(["x-amz-meta-a", "x-amz-meta-%s", "range", "content-type"], rng.randrange(4))
+        headers = headers_for(sigv4.EMPTY_SHA256, **{name: rng.choice(["1", "", "%s", "a,b"]) for name in names})
+        line = (rng.choice(["GET", "PUT"]), rng.choice(["/b/k", "/b/%25"]), "")
+        value = sigv4.authorization(*line[:2], [], headers, sigv4.EMPTY_SHA256, access_key=AK, secret_key=SK, timestamp=DATE)
+        kind = sigv4.kind_of(value[: -sigv4.DIGITS])
+        values = [headers[name] for name in kind.signed]
+        assert sigv4.single(values)
+        assert kind.signature(SK, DATE, line, values, sigv4.EMPTY_SHA256) == value[-sigv4.DIGITS :]
+        credential = sigv4.from_header(value, headers)
+        assert (kind.access_key, kind.scope, kind.signed) == credential[:3]
+
+
+OUT_OF_THE_ORDINARY = [("Signature=", "Signature = "), ("host;", ""), ("host;", "host;é;"), ("/s3/", "/ec2/"), ("AWS4-", "AWS")]
+
+
+@pytest.mark.parametrize(("old", "new"), OUT_OF_THE_ORDINARY)
+def test_of_an_authorization_out_of_the_ordinary_there_is_no_kind(old, new):
+    assert sigv4.kind_of(GOOD[: -sigv4.DIGITS].replace(old, new)) is None
+
+
+@given(st.lists(st.text(st.characters(max_codepoint=0x2FF)), max_size=4))
+def test_in_single_words_there_is_nothing_to_fold(values):
+    if sigv4.single(values):
+        assert [sigv4.fold(value) for value in values] == values
+
+
+def test_a_word_is_single_and_two_or_none_are_not():
+    for values in (["a"], ["a", "b"], ["a", "", "~"], ["\x00\x7f"]):
+        assert sigv4.single(values)
+    for values in ([], [""], ["a b"], [" a"], ["a", "b "], ["a\t"], ["a", "\n", "b"], ["\xe9"], ["\xa0"]):
+        assert not sigv4.single(values)

@@ -139,7 +139,7 @@ class Usual:
         except ValueError:
             return False
         latest = signed_at + (self.skew if claim.blank is None else claim.blank.lasts)
-        return signed_at - self.skew <= now <= latest and claim.date.startswith(claim.layout.kind.scope.date)
+        return signed_at - self.skew <= now <= latest and claim.date[:8] == claim.layout.kind.scope.date
 
     def _holder(self, claim: Claim, line: tuple[str, str, str], values: Sequence[str], now: int) -> Key | None:
         """The key that signed. For one that nobody knows the same work is done."""
