@@ -100,7 +100,7 @@ class Answer:
             self.wire.send(head)
             head = b""
         if head or framed:
-            self.wire.send(head + framed)
+            self.wire.send(head + framed if head else framed)
 
     def _frame(self, data: bytes) -> bytes:
         """A piece as it goes on the wire."""

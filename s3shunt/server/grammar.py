@@ -20,7 +20,7 @@ from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserU
 _HEAD = re.compile(
     rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}+ "
     rb"(?:/[\x21\x22\x24-\x7e]*+|https?://[A-Za-z0-9._:\[\]-]++(?:[/?][\x21\x22\x24-\x7e]*+)?|\*) "
-    rb"HTTP/1\.([01])\r\n"
+    rb"HTTP/1\.[01]\r\n"
     rb"(?:[!#$%&'*+.^`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
 )
 _UNDERSCORED = re.compile(rb"\r\n[!#$%&'*+.^`|~0-9A-Za-z-]*+_[^:\r\n]*+:")
@@ -85,8 +85,7 @@ _ASKS, _ASKS_LAST = Plan(0, True, False), Plan(0, False, False)  # noqa: FBT003
 
 def read(head: bytes, environ: dict[str, Any], limits: Limits) -> Plan:
     """Put a whole head, its empty line included, into ``environ``. Raises Refused."""
-    found = _HEAD.fullmatch(head)
-    if found is None:
+    if _HEAD.fullmatch(head) is None:
         raise _reason(head)
     if len(head) > limits.line:
         _measure(head, limits)
