@@ -19,13 +19,13 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
 from urllib.parse import urlsplit
 
-from s3shunt import clock, green
+from s3shunt import clock
 from s3shunt.protocol.errors import IncompleteBody, ServiceUnavailable, SlowDown
 from s3shunt.relay import link as links
-from s3shunt.relay.body import BROKEN, TURN, AnswerBody, Whole
+from s3shunt.relay import upload
+from s3shunt.relay.body import BROKEN, AnswerBody, Whole
 from s3shunt.relay.care import Breaker, Budget, pause
 from s3shunt.relay.head import LONGEST, Head, Told, Unclear, read
 from s3shunt.relay.link import PIECE, Link
@@ -121,7 +121,7 @@ class Relay:
         try:
             if head.length or body:
                 left = end - clock.wall.monotonic()
-                whole = _send(link, head, wire, body, self.limits.gap / 1000)
+                whole = upload.send(link, head, wire, body, self.limits.gap / 1000)
                 link.until(min(left, self.limits.response / 1000))
             else:
                 whole = True
@@ -219,42 +219,6 @@ class Relay:
     def busy(self) -> int:
         """Connections in use."""
         return self._open - len(self._idle)
-
-
-def _send(link: Link, head: Head, wire: bytes, body: Iterable[bytes], gap: float) -> bool:
-    """Send the request; False when the store answered, or stopped listening, before it had all of it."""
-    pieces = iter(body)
-    first = next(pieces, b"")
-    link.until(gap)
-    if len(first) == head.length <= PIECE:
-        link.send(wire + first)
-        first = b""
-        sent = head.length
-    else:
-        link.send(wire)
-        sent = 0
-    for data in chain([first], pieces):
-        sent += len(data)
-        if sent > head.length:
-            raise IncompleteBody
-        if data and not _passed(link, data, gap):
-            return False
-        if sent // TURN != (sent - len(data)) // TURN:
-            green.sleep(0)
-    if sent < head.length:
-        raise IncompleteBody
-    return True
-
-
-def _passed(link: Link, data: bytes, gap: float) -> bool:
-    if link.refused():
-        return False
-    link.until(gap)
-    try:
-        link.send(data)
-    except (BrokenPipeError, ConnectionResetError):
-        return False
-    return True
 
 
 def _answer(link: Link, method: str) -> tuple[Told, bytes]:

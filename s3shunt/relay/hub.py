@@ -30,9 +30,9 @@ class Place:
         """Wait until there are bytes, or the end. Raises TimeoutError."""
         self._wait(select.POLLIN, deadline)
 
-    def writable(self, deadline: float) -> None:
-        """Wait until there is room. Raises TimeoutError."""
-        self._wait(select.POLLOUT, deadline)
+    def writable(self, deadline: float, *, hearing: bool = False) -> None:
+        """Wait until there is room, or, ``hearing``, the store says something first. Raises TimeoutError."""
+        self._wait(select.POLLOUT | select.POLLIN if hearing else select.POLLOUT, deadline)
 
     def _wait(self, what: int, deadline: float) -> None:
         poll = self._poll()
@@ -81,8 +81,11 @@ class Hub:
         finally:
             self.waiter = None
 
-    def writable(self, deadline: float) -> None:
-        self._pause()  # or what the store sends meanwhile would wake the writer
+    def writable(self, deadline: float, *, hearing: bool = False) -> None:
+        if not hearing:
+            self._pause()  # or what the store sends meanwhile would wake the writer
+        elif self._listener is None:
+            self._listener = self._listen("read")
         listener = self._listen("write")
         self.deadline, self.waiter = deadline, getcurrent()
         if not self._watch.looks:

@@ -68,6 +68,10 @@ class Link:
     def wait(self, *, writing: bool = False) -> None:
         (self._place.writable if writing else self._place.readable)(self.deadline)
 
+    def wait_to_send(self) -> None:
+        """Until there is room, or the store says something before it has all."""
+        self._place.writable(self.deadline, hearing=True)
+
     def wake_at(self, count: int) -> None:
         """How many bytes, or the end, end a wait."""
         if count != self._wakes_at:

@@ -2,11 +2,14 @@
 
 import fcntl
 import os
+import struct
+import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 CAPACITY = 1 << 20
+FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 KEPT = 16
 
 _idle: list[tuple[int, int]] = []
@@ -14,14 +17,12 @@ _idle: list[tuple[int, int]] = []
 
 @contextmanager
 def pipe() -> Iterator[tuple[int, int]]:
-    """Its two ends, empty; one that was left with bytes in it, for an error, is not used again."""
+    """Its two ends, empty; one that was left with bytes in it is not used again."""
     ends = _idle.pop() if _idle else _new()
-    clean = False
     try:
         yield ends
-        clean = len(_idle) < KEPT
     finally:
-        if clean:
+        if len(_idle) < KEPT and not holds(ends[0]):
             _idle.append(ends)
         else:
             os.close(ends[0])
@@ -35,6 +36,11 @@ def _new() -> tuple[int, int]:
     return ends
 
 
+def holds(out: int) -> int:
+    """How many bytes are in it."""
+    return int(struct.unpack("i", fcntl.ioctl(out, termios.FIONREAD, bytes(4)))[0])
+
+
 def move(source: int, count: int, wait: Callable[[], None], sink: Any) -> Iterator[int]:
     """``count`` bytes from a socket to ``sink.send_pipe``; yields how many each time. Ends before that where the source ends.
 
@@ -43,7 +49,7 @@ def move(source: int, count: int, wait: Callable[[], None], sink: Any) -> Iterat
     with pipe() as (out, into):
         while count:
             try:
-                came = os.splice(source, into, min(count, CAPACITY), flags=os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK)
+                came = os.splice(source, into, min(count, CAPACITY), flags=FLAGS)
             except BlockingIOError:
                 wait()
                 continue

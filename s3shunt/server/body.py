@@ -80,6 +80,23 @@ class Input:
         self.broken = False
         return data
 
+    @property
+    def passes(self) -> bool:
+        """Whether ``fill`` can be used: the length is known, nobody has to decrypt it, and nothing of it is here already."""
+        wire = self.wire
+        return type(wire) is Wire and not (self.chunked or self.ended or self.broken or self.expects or self._kept or wire.buffer)
+
+    def fill(self, pipe: int, count: int) -> int:
+        """At least one and at most ``count`` of the bytes that come next, by the kernel into an empty pipe; how many."""
+        if self.broken or self.ended:
+            raise ValueError("the body cannot be read")
+        self.broken = True  # unless the next lines come to their end
+        moved = self.wire.fill_pipe(pipe, min(count, self.left))
+        self.broken = False
+        self.left -= moved
+        self.ended = not self.left
+        return moved
+
     def _next(self, size: int) -> bytes:
         if self.expects:
             self.expects = False

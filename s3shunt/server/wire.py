@@ -142,6 +142,19 @@ class Wire:
             self._earn(len(data))
             return data
 
+    def fill_pipe(self, pipe: int, count: int) -> int:
+        """At least one and at most ``count`` bytes of a body into an empty pipe, by the kernel; how many. Raises Gone at the end."""
+        while True:
+            try:
+                came = os.splice(self._fd, pipe, count, flags=os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK)
+            except BlockingIOError:
+                self._patiently(self.wait_readable)
+                continue
+            if not came:
+                raise Gone("the body ended early")
+            self._earn(came)
+            return came
+
     def line(self, limit: int) -> bytes:
         """Up to the next CR LF, which is taken and not returned. Raises ValueError when there is none within ``limit`` bytes."""
         while (end := self.buffer.find(b"\n")) < 0:

@@ -44,6 +44,24 @@ class Body:
         self.ended = not data or self.taken == self.length
         return bytes(data)
 
+    @property
+    def passes(self) -> bool:
+        """Whether what is left can go from socket to socket by ``fill``: nobody between here and the server looks at it.
+
+        A kind of body that looks at its bytes says nothing and gets none past it; one that only counts them may say so itself.
+        """
+        return type(self) is Body and self.length is not None and hasattr(type(self.source), "fill") and bool(self.source.passes)
+
+    def fill(self, pipe: int, count: int) -> int:
+        """At least one and at most ``count`` of the bytes that come next, into an empty pipe; how many. Raises IncompleteBody."""
+        try:
+            moved: int = self.source.fill(pipe, count)
+        except (OSError, ValueError) as error:
+            raise IncompleteBody from error
+        self.taken += moved
+        self.ended = self.taken == self.length
+        return moved
+
     def readline(self, size: int = -1) -> bytes:
         """PEP 3333 has it, and a foreign filter may call it: byte by byte, for nothing is kept here."""
         line = bytearray()

@@ -1,13 +1,17 @@
 """Bodies: framed by a length or by chunks, ended only at their end."""
 
+import os
+import socket
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from s3shunt.relay.pipe import pipe
 from s3shunt.server.body import NOTHING, Input
 from s3shunt.server.wire import Gone, Wire
+from s3shunt.testing.clock import HandClock
 
 
 class Fed(Wire):
@@ -155,3 +159,46 @@ def test_what_is_here_already_can_be_passed_over():
     assert body.wire.buffer == b"GET /"
     assert not sized(5, b"hello").skip()
     assert not chunked(b"0\r\n\r\n").skip()
+
+
+@pytest.fixture
+def socketed():
+    """A body of 100 bytes on a socket, and the client's end of it."""
+    ours, theirs = socket.socketpair()
+    wire = Wire(ours, HandClock(), patience=10, rate=100)
+    with theirs:
+        yield Input(wire, 100, expects=False), theirs
+        wire.close()
+
+
+def test_the_rest_may_be_moved_unseen_and_never_more_than_it(socketed):
+    body, theirs = socketed
+    theirs.sendall(b"x" * 100 + b"GET /")
+    assert body.passes
+    with pipe() as (out, into):
+        assert [body.fill(into, 60), body.fill(into, 60), body.ended, body.passes] == [60, 40, True, False]
+        assert os.read(out, 200) == b"x" * 100
+    with pytest.raises(ValueError):
+        body.fill(into, 1)
+    assert body.wire.read(5) == b"GET /"
+
+
+def test_a_rest_that_breaks_while_it_is_moved_is_broken_for_good(socketed):
+    body, theirs = socketed
+    theirs.close()
+    with pipe() as (_, into):
+        for error in (Gone, ValueError):
+            with pytest.raises(error):
+                body.fill(into, 60)
+    assert (body.broken, body.ended, body.skip()) == (True, False, False)
+
+
+def test_what_has_to_be_looked_at_first_does_not_pass(socketed):
+    wire = socketed[0].wire
+    assert not Input(wire, None, expects=False).passes
+    assert not Input(wire, 100, expects=True).passes
+    assert not sized(100).passes
+    wire.buffer = b"begun"
+    assert not socketed[0].passes
+    wire.buffer, socketed[0]._kept = b"", b"begun"
+    assert not socketed[0].passes

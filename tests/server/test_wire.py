@@ -1,5 +1,6 @@
 """One socket on the hub; with whole requests on it: ``test_connection``."""
 
+import os
 import socket
 
 import pytest
@@ -71,3 +72,16 @@ def test_a_file_is_sent_in_part(pair, tmp_path):
         assert wire.send_file(file.fileno(), 2, 3) == 3
         assert wire.send_file(file.fileno(), 8, 100) == 2
     assert theirs.recv(100) == b"23489"
+
+
+def test_what_is_there_goes_into_a_pipe_and_no_more_than_was_asked(pair):
+    wire, theirs = pair
+    out, into = os.pipe2(os.O_NONBLOCK)
+    theirs.sendall(b"bodyGET /")
+    assert wire.fill_pipe(into, 4) == 4
+    assert (os.read(out, 100), wire.read(100)) == (b"body", b"GET /")
+    theirs.close()
+    with pytest.raises(Gone):
+        wire.fill_pipe(into, 4)
+    os.close(out)
+    os.close(into)

@@ -46,3 +46,45 @@ def test_a_body_can_be_read_in_lines_too():
     assert (body.readline(), body.readline(2), body.readline(), body.readlines()) == (b"one\n", b"tw", b"o\n", [b"\n", b"three"])
     with pytest.raises(IncompleteBody):
         Body(io.BytesIO(b"one\ntw"), 8).readlines()
+
+
+class Server:
+    """A source whose rest can be moved by the kernel."""
+
+    def __init__(self, passes=True, error=None):
+        self.passes, self.error = passes, error
+
+    def read(self, size):
+        return b"x" * size
+
+    def fill(self, pipe, count):
+        if self.error:
+            raise self.error
+        return min(count, 60)
+
+
+def test_what_is_moved_unseen_counts_as_read():
+    body = Body(Body(Server(), 100), 100)
+    assert body.passes
+    assert [body.fill(1, 100), body.ended, body.fill(1, 40), body.ended] == [60, False, 40, True]
+    assert (body.taken, body.source.taken) == (100, 100)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError, ValueError])
+def test_what_breaks_while_it_is_moved_is_an_early_end(error):
+    with pytest.raises(IncompleteBody):
+        Body(Server(error=error), 100).fill(1, 100)
+
+
+def test_nothing_passes_whoever_looks_at_it():
+    class Looking(Body):
+        pass
+
+    class Foreign:
+        """A filter's, that hands on every attribute it does not know."""
+
+        def __getattr__(self, name):
+            return getattr(Server(), name)
+
+    looked_at = [Looking(Server(), 100), Body(Looking(Server(), 100), 100), Body(Foreign(), 100), Body(io.BytesIO(), 100)]
+    assert not any(body.passes for body in [*looked_at, Body(Server(), None, chunked=True), Body(Server(passes=False), 100)])

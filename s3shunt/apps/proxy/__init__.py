@@ -37,12 +37,12 @@ It ends a pipeline, behind ``grants``.
 from collections.abc import Iterable
 from contextlib import ExitStack
 from hashlib import sha256
-from itertools import chain
 
 from s3shunt import relay, wsgi
 from s3shunt.apps.proxy.answered import answered, of_the_version
 from s3shunt.apps.proxy.asked import Fields, decided, fields_of, path, query_of
 from s3shunt.apps.proxy.elsewhere import Elsewhere
+from s3shunt.apps.proxy.opened import Opened
 from s3shunt.apps.proxy.options import Options
 from s3shunt.apps.proxy.spool import Spool
 from s3shunt.connect import House
@@ -119,13 +119,7 @@ class Proxy:
             return length, sigv4.UNSIGNED, pieces
         if body.length == 0:
             return 0, sigv4.EMPTY_SHA256, list(body)  # reading nothing verifies it, before the head goes out
-        return body.length, sigv4.UNSIGNED, _opened(body)
-
-
-def _opened(body: Iterable[bytes]) -> Iterable[bytes]:
-    """The same bytes, of which the first came before the store is asked: some keep an empty object of an upload that never began."""
-    pieces = iter(body)
-    return chain([next(pieces, b"")], pieces)
+        return body.length, sigv4.UNSIGNED, Opened(body)
 
 
 factory = wsgi.app_factory(Proxy, Options, "app:proxy")
