@@ -3,9 +3,12 @@
 import datetime as dt
 import ipaddress
 import os
+import socketserver
 import ssl
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography import x509
@@ -282,6 +285,32 @@ def test_a_connection_idle_for_long_is_not_used(origin):
     get(relay)
     relay.close()
     assert origin.connections == 2
+
+
+class Echo(socketserver.StreamRequestHandler):
+    """Answers each request with its own target."""
+
+    def handle(self):
+        while line := self.rfile.readline():
+            target = line.split()[1]
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(target), target))
+
+
+def test_threads_that_share_the_pool_get_each_their_own_answer():
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        relay = Relay(f"http://127.0.0.1:{server.server_address[1]}", Limits(connections=8))
+        with ThreadPoolExecutor(8) as pool:
+            targets = [f"/films/{number}" for number in range(800)]
+            bodies = [b"".join(answer.body) for answer in pool.map(lambda target: get(relay, target), targets)]
+        assert bodies == [target.encode() for target in targets]
+        assert 0 < relay.open <= 8
+        relay.close()
+        assert relay.open == 0
+        server.shutdown()
 
 
 def test_a_full_pool_refuses_at_once(origin):

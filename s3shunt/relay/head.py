@@ -118,7 +118,7 @@ def _name(name: str) -> tuple[str, bool]:
 
 
 _STATUSES, _NAMES = Known(_status), Known(_name)
-_VARYING = ("etag", "last-modified", "content-range", "x-amz-meta-", "x-amz-request-id", "x-amz-id-2", "x-amz-version", "x-amz-checksum-")
+_VARYING = ("etag", "last-modified", "content-range", "x-amz-meta-", "x-amz-request-id", "x-amz-id-2", "x-amz-checksum-")
 _SEEN: dict[str, tuple[str, str]] = {}
 _FRAMING: dict[str, tuple[tuple[str, str], str]] = {}
 """Fields as they came before, by their line; those that say where an answer ends apart."""

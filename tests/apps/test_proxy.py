@@ -82,6 +82,15 @@ def site(tmp_path, store):
     assert made.proxy.relay.open == 0
 
 
+def test_requests_with_the_same_headers_are_told_apart_by_their_values(site, store):
+    for value in ("bytes=0-1", "bytes=2-3"):
+        assert site("GET", "/films/a", range=value, x_amz_meta_a="1").status == 200
+    assert site("GET", "/films/a").status == 200
+    assert [request.fields.get("range") for request in store.requests] == ["bytes=0-1", "bytes=2-3", None]
+    for _ in range(2):
+        assert site("PUT", "/films/a", b"x", x_amz_write_offset_bytes="1").status == 501
+
+
 def test_a_read_goes_out_as_the_callers_account_and_comes_back_whole(site, store):
     store.script.append(Reply(206, BIG, [("ETag", '"1"'), ("Date", "x"), ("x-amz-request-id", "STORE"), ("Content-Range", "bytes 0-1/2")]))
     answer = site("GET", "/films/a%20b", range="bytes=0-1", authorization="CLIENT", x_amz_date="CLIENT", host="films.example")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3shunt.protocol.errors import IncompleteBody
-from s3shunt.relay.body import LARGEST, AnswerBody
+from s3shunt.relay.body import LARGEST, AnswerBody, Whole
 
 
 class Fed:
@@ -110,3 +110,13 @@ def test_closing_it_ends_it_once():
     read.close()
     del read
     assert ends == [False]
+
+
+def test_what_came_with_the_head_is_given_once():
+    assert (list(Whole(b"abc")), list(Whole(b""))) == ([b"abc"], [])
+    body = Whole(b"abc")
+    body.begin()
+    assert (body.left, body.passes, body.whole(), body.left, list(body)) == (3, False, b"abc", 0, [])
+    dropped = Whole(b"abc")
+    dropped.close()
+    assert list(dropped) == []

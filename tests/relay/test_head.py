@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3shunt.protocol.errors import InvalidArgument
+from s3shunt.relay import head as heads
 from s3shunt.relay.head import Head, Unclear, read
 
 
@@ -78,3 +79,24 @@ def test_whatever_comes_is_an_answer_or_is_not(noise):
         except Unclear:
             continue
         assert told.length is None or told.length >= 0
+
+
+def test_a_head_that_came_before_is_read_as_it_was_then():
+    for head in (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\nAccept-Ranges: bytes\r\nETag: 1",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nAccept-Ranges: bytes\r\nETag: 2",
+    ):
+        first = read(head, "GET")
+        assert read(head, "GET") == first
+    doubled = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nContent-Length: 7"
+    for _ in range(2):
+        with pytest.raises(Unclear):
+            read(doubled, "GET")
+
+
+def test_what_is_remembered_of_heads_has_an_end():
+    for number in range(3 * heads.KEPT):
+        read(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nx-own: %d\r\nx-long: %b%d" % (number, number, b"x" * 60_000, number), "GET")
+    assert len(heads._SEEN) <= heads.KEPT
+    assert len(heads._FRAMING) <= heads.KEPT
+    assert max(map(len, heads._SEEN)) <= heads.SHORT
