@@ -22,7 +22,7 @@ from s3shunt.stores.memory import MemoryStore, Options
 from s3shunt.testing.client import Answer, Client
 from s3shunt.testing.clock import HandClock
 from s3shunt.testing.storefront import Storefront
-from s3shunt.wsgi import Application, Handler, handler_of
+from s3shunt.wsgi import Application, Handler, direct, handler_of
 
 WALK = ("access_log", "errors", "health", "virtual_host", "sigv4", "grants", "lookup", "restore", "listing", "record", "shunt")
 
@@ -203,5 +203,5 @@ def pipeline(house: connect.House, walk: Sequence[str], end: Handler, options: d
             continue
         factory = points[name].load()
         given = {**(house.ini.section("filter", name) if name in house.ini.names("filter") else {}), **options.get(name, {})}
-        handler = factory.make(handler, config.read(factory.options, f"filter:{name}", given), house)
+        handler = factory.make(direct(handler), config.read(factory.options, f"filter:{name}", given), house)
     return handler

@@ -6,7 +6,7 @@ one ``Request``; foreign WSGI in between works too, because the request travels
 in the environ under one key.
 """
 
-from s3shunt.wsgi.application import Application, Handler, handler_of
+from s3shunt.wsgi.application import Application, Handler, direct, handler_of
 from s3shunt.wsgi.body import Body
 from s3shunt.wsgi.factories import app_factory, filter_factory, house_of
 from s3shunt.wsgi.foreign import Begun
@@ -16,6 +16,6 @@ from s3shunt.wsgi.sub import subrequest
 from s3shunt.wsgi.watch import watch_close
 
 __all__ = [
-    "KEY", "Application", "Begun", "Body", "Handler", "Request", "Response", "app_factory", "document", "dropped", "filter_factory",
-    "handler_of", "house_of", "subrequest", "taken", "watch_close",
+    "KEY", "Application", "Begun", "Body", "Handler", "Request", "Response", "app_factory", "direct", "document", "dropped",
+    "filter_factory", "handler_of", "house_of", "subrequest", "taken", "watch_close",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from types import FunctionType, MethodType
 from typing import Any
 
 from s3shunt.wsgi.foreign import Foreign
@@ -37,7 +38,12 @@ class Application:
 
 def handler_of(app: Any) -> Handler:
     """Call an application as a handler; our own are called directly."""
-    return app.handler if isinstance(app, Application) else Foreign(app)
+    return direct(app.handler if isinstance(app, Application) else Foreign(app))
+
+
+def direct(handler: Handler) -> Handler:
+    """The method behind a handler that is an object: to go on into a method, the interpreter need not leave its own loop."""
+    return handler if isinstance(handler, FunctionType | MethodType) else handler.__call__
 
 
 class Late:
