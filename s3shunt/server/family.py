@@ -17,15 +17,13 @@ from pathlib import Path
 
 from s3shunt import clock
 from s3shunt.config import ConfigError
-from s3shunt.server import listen, sockets, systemd
+from s3shunt.server import descent, listen, sockets, systemd
 from s3shunt.server.listen import Options
 from s3shunt.server.sockets import Opened
 from s3shunt.server.worker import LEAVING, READY, Parent, Task, work
 
 log = logging.getLogger(__name__)
 
-CHILDREN = "S3SHUNT_CHILDREN"
-ALIVE = "S3SHUNT_ALIVE"
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD}
 PAUSES = (0.5, 10.0)
 """Before a worker that died is replaced; the pause doubles while they die young."""
@@ -61,25 +59,14 @@ class Family:
         self.due: list[tuple[float, int]] = []
         self.pause = PAUSES[0]
         self.failed = False
-        self._alive = os.pipe()
-        self._succeed()
+        children, self._alive = descent.take(os.environ)
+        now = clock.wall.monotonic()
+        for pid, place in children.items():
+            self.workers[pid] = Worker(place, 0, None, now, answers=True)
 
     @property
     def count(self) -> int:
         return max(options.workers for options in self.declared.values())
-
-    def _succeed(self) -> None:
-        """Take over the children of the code that ran in this process before."""
-        now = clock.wall.monotonic()
-        for entry in filter(None, os.environ.pop(CHILDREN, "").split(",")):
-            pid, _, slot = entry.partition(":")
-            self.workers[int(pid)] = Worker(int(slot), 0, None, now, answers=True)
-        if kept := os.environ.pop(ALIVE, ""):
-            for number in self._alive:
-                os.close(number)
-            self._alive = tuple(int(number) for number in kept.split(","))  # type: ignore[assignment]
-            for number in self._alive:
-                os.set_inheritable(number, False)  # noqa: FBT003  # the system's own words
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT, and until the last child has ended. Raises SystemExit when no worker could start."""
@@ -241,10 +228,7 @@ class Family:
             return
         log.info("handing over")
         os.environ[sockets.KEPT] = sockets.keep((sockets.key(name, self.declared[name].address), one) for name, one in self.opened.items())
-        os.environ[CHILDREN] = ",".join(f"{pid}:{worker.slot}" for pid, worker in self.workers.items())
-        os.environ[ALIVE] = ",".join(map(str, self._alive))
-        for number in self._alive:
-            os.set_inheritable(number, True)  # noqa: FBT003
+        descent.hand_down(os.environ, {pid: worker.slot for pid, worker in self.workers.items()}, self._alive)
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # they wait for the new code
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
