@@ -185,11 +185,15 @@ class Blank(NamedTuple):
     query: tuple[str, str]
     """In canonical form, what stands before the date and what behind it."""
     pairs: list[tuple[str, str]]
+    places: tuple[int, int]
+    """Of date and signature among the pairs."""
 
     def filled(self, date: str, signature: str) -> list[tuple[str, str]]:
         """The decoded parameters of a link."""
-        given = {DATE: (DATE, date), SIGNATURE: (SIGNATURE, signature)}
-        return [given.get(pair[0], pair) for pair in self.pairs]
+        dated, signed = self.places
+        pairs = self.pairs.copy()
+        pairs[dated], pairs[signed] = (DATE, date), (SIGNATURE, signature)
+        return pairs
 
 
 def taken_out(query: str) -> tuple[str, str, str]:
@@ -216,7 +220,8 @@ def blank(query: str) -> Blank | None:
     if of is None or found.expires is None or not _ALSO_HEADERS.isdisjoint(found.signed):
         return None
     before, _, behind = canonical_query([pair for pair in pairs if pair[0] != SIGNATURE]).partition(f"{DATE}=")
-    return Blank(of, found.payload, found.token, found.expires - found.signed_at, (f"{before}{DATE}=", behind), pairs)
+    places = pairs.index((DATE, "")), pairs.index((SIGNATURE, ""))
+    return Blank(of, found.payload, found.token, found.expires - found.signed_at, (f"{before}{DATE}=", behind), pairs, places)
 
 
 def presign(

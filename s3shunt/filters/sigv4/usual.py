@@ -7,7 +7,7 @@ any respect, takes the long way, which accepts all that this one does and says w
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from s3shunt.filters.sigv4.body import NOTHING, PROMISES
 from s3shunt.filters.sigv4.keys import KeyRing
@@ -81,18 +81,8 @@ def layout(kind: Kind | None, regions: tuple[str, ...]) -> Layout | None:
     return Layout(kind) if all(header_name(variable(name)) == name for name in kind.signed) else None
 
 
-class Claim(NamedTuple):
-    """What a request says of itself."""
-
-    layout: Layout
-    query: str
-    """In canonical form."""
-    date: str
-    payload: str
-    token: str | None
-    signature: str
-    blank: Blank | None = None
-    """Of a link."""
+Claim = tuple[Layout, str, str, str, str | None, str, Blank | None]
+"""What a request says of itself: layout, query in canonical form, date, payload, token, signature; and of a link its blank."""
 
 
 class Usual:
@@ -106,47 +96,49 @@ class Usual:
         """Whose request it is, and whether there is no body to verify. None: it takes the long way."""
         environ = request.environ
         value = environ.get("HTTP_AUTHORIZATION")
-        claim = self._link(request.target) if value is None else self._header(request, value)
-        if claim is None or not claim.layout.covers(environ) or not self._in_time(claim, now):
+        claim = self._link(request) if value is None else self._header(request, value)
+        if claim is None:
             return LONG
-        values = claim.layout.values(environ)
-        if values is None:
+        layout, query, date, payload, token, signature, blank = claim
+        values = layout.values(environ)
+        if values is None or not layout.covers(environ) or not self._in_time(layout.kind, date, blank, now):
             return LONG
-        key = self._holder(claim, (request.method, request.raw_path, claim.query), values, now)
-        if key is not None and claim.blank is not None:
-            request.__dict__["query"] = claim.blank.filled(claim.date, claim.signature)
-        return key, claim.layout.silent and claim.payload in NOTHING and environ.get("CONTENT_LENGTH", "0") in NO_BODY
+        key = self.ring.find(layout.kind.access_key, now)
+        secret = key.secret_key if key else sigv4.DUMMY_SECRET  # for a key that nobody knows the same work is done
+        right = layout.kind.signature(secret, date, (request.method, request.raw_path, query), values, payload)
+        if not sigv4.same(right, signature) or key is None or not good(key, token, now):
+            return LONG
+        if blank is not None:
+            request.__dict__["query"] = blank.filled(date, signature)
+        return key, layout.silent and payload in NOTHING and environ.get("CONTENT_LENGTH", "0") in NO_BODY
 
     def _header(self, request: Request, value: str) -> Claim | None:
         layout, environ = self._of_header(value[: -sigv4.DIGITS]), request.environ
         payload = environ.get(PAYLOAD)
         if layout is None or payload is None or request.query:
             return None
-        return Claim(layout, "", environ.get(DATE, ""), payload, environ.get(TOKEN), value[-sigv4.DIGITS :])
+        return layout, "", environ.get(DATE, ""), payload, environ.get(TOKEN), value[-sigv4.DIGITS :], None
 
-    def _link(self, target: str) -> Claim | None:
-        text, date, signature = presigned.taken_out(target.partition("?")[2])
+    def _link(self, request: Request) -> Claim | None:
+        text, date, signature = presigned.taken_out(request.target[len(request.raw_path) + 1 :])
         found = self._of_link(text) if text else None
         if found is None:
             return None
         layout, blank = found
         before, behind = blank.query
-        return Claim(layout, f"{before}{date}{behind}", date, blank.payload, blank.token, signature, blank)
+        return layout, f"{before}{date}{behind}", date, blank.payload, blank.token, signature, blank
 
-    def _in_time(self, claim: Claim, now: int) -> bool:
+    def _in_time(self, kind: Kind, date: str, blank: Blank | None, now: int) -> bool:
         try:
-            signed_at = sigv4.moment(claim.date)
+            signed_at = sigv4.moment(date)
         except ValueError:
             return False
-        latest = signed_at + (self.skew if claim.blank is None else claim.blank.lasts)
-        return signed_at - self.skew <= now <= latest and claim.date[:8] == claim.layout.kind.scope.date
+        latest = signed_at + (self.skew if blank is None else blank.lasts)
+        return signed_at - self.skew <= now <= latest and date[:8] == kind.scope.date
 
-    def _holder(self, claim: Claim, line: tuple[str, str, str], values: Sequence[str], now: int) -> Key | None:
-        """The key that signed. For one that nobody knows the same work is done."""
-        kind = claim.layout.kind
-        key = self.ring.find(kind.access_key, now)
-        signature = kind.signature(key.secret_key if key else sigv4.DUMMY_SECRET, claim.date, line, values, claim.payload)
-        if not sigv4.same(signature, claim.signature) or key is None or key.disabled:
-            return None
-        lives = key.expires is None or now < key.expires
-        return key if lives and sigv4.same(claim.token or "", key.session_token or "") else None
+
+def good(key: Key, token: str | None, now: int) -> bool:
+    """Whether a key may be used, with this session token."""
+    if key.disabled or (key.expires is not None and now >= key.expires):
+        return False
+    return token is key.session_token or sigv4.same(token or "", key.session_token or "")
