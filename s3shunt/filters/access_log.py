@@ -34,7 +34,7 @@ from s3shunt.config import duration, option, text
 from s3shunt.connect import House
 from s3shunt.protocol import operations
 from s3shunt.protocol.errors import S3Error
-from s3shunt.wsgi import Handler, Request, Response, watch_close
+from s3shunt.wsgi import Handler, Request, Response
 
 TOGETHER = 200
 """Lines that are not waited with any longer."""
@@ -61,7 +61,7 @@ class AccessLog:
     def __call__(self, request: Request) -> Response:
         request.context.started = self.monotonic()
         response = self.forward(request)
-        watch_close(request, response, self._closed)
+        response.watch(request, self._closed)
         return response
 
     def _closed(self, request: Request, response: Response, sent: int) -> None:

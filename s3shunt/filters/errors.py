@@ -46,11 +46,12 @@ class Errors:
     def __init__(self, forward: Handler, options: Options, house: Any = None) -> None:  # noqa: ARG002  # every door is made alike
         self.forward = forward
         self.host_id = options.host_id
+        self.drawn = random.getrandbits
         self.host = "x-amz-id-2", options.host_id
 
     def __call__(self, request: Request) -> Response:
         context = request.context
-        context.request_id = f"{random.getrandbits(64):016X}"
+        context.request_id = f"{self.drawn(64):016X}"
         try:
             response = self.forward(request)
         except S3Error as error:

@@ -23,7 +23,7 @@ from s3shunt import green, wsgi
 from s3shunt.config import duration, option
 from s3shunt.connect import House
 from s3shunt.protocol.errors import S3Error
-from s3shunt.wsgi import Handler, Request, Response, watch_close
+from s3shunt.wsgi import Handler, Request, Response
 
 TICK = 0.25  # seconds between two looks at how late the hub is
 
@@ -53,7 +53,7 @@ class Metrics:
             answered = True
         finally:
             self.gauges["running"] -= not answered
-        watch_close(request, response, self._closed)
+        response.watch(request, self._closed)
         return response
 
     def _closed(self, request: Request, response: Response, sent: int) -> None:

@@ -13,9 +13,8 @@ from s3shunt.wsgi.foreign import Begun
 from s3shunt.wsgi.request import KEY, Request, document
 from s3shunt.wsgi.response import Response, dropped, taken
 from s3shunt.wsgi.sub import subrequest
-from s3shunt.wsgi.watch import watch_close
 
 __all__ = [
     "KEY", "Application", "Begun", "Body", "Handler", "Request", "Response", "app_factory", "direct", "document", "dropped",
-    "filter_factory", "handler_of", "house_of", "subrequest", "taken", "watch_close",
+    "filter_factory", "handler_of", "house_of", "subrequest", "taken",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from webob.response import EmptyResponse
 
 from s3shunt.protocol.errors import ServiceUnavailable
 from s3shunt.protocol.names import Known
+from s3shunt.wsgi.watch import Closed, Watched, watched
 
 _LOWER = Known(str.lower)
 _CODES = Known(lambda status: int(status[:3]))
@@ -49,6 +50,13 @@ class Response(webob.Response):
                 headers[:] = [field for field in headers if _LOWER[field[0]] not in names]
                 break
         headers += [field for field in fields if field[1] is not None]
+
+    def watch(self, request: Any, closed: Closed) -> None:
+        """Call ``closed(request, response, bytes sent)`` when the body is closed."""
+        body = self._app_iter
+        if not isinstance(body, Watched):
+            body = self._app_iter = watched(body)
+        body.watchers.append((closed, request, self))
 
     @property
     def app_iter(self) -> Any:

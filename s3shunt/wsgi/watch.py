@@ -3,10 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from s3shunt.wsgi.request import Request
-from s3shunt.wsgi.response import Response
-
-Closed = Callable[[Request, Response, int], None]
+Closed = Callable[[Any, Any, int], None]
+"""Told of the request, its answer and the bytes sent."""
 
 
 class Watched:
@@ -14,10 +12,9 @@ class Watched:
 
     __slots__ = ("body", "sent", "watchers")
 
-    def __init__(self, body: Iterable[bytes]) -> None:
-        self.body = body
-        self.watchers: list[tuple[Closed, Request, Response]] = []
-        self.sent = 0
+    body: Any
+    watchers: list[tuple[Closed, Any, Any]]
+    sent: int
 
     def __iter__(self) -> Iterator[bytes]:
         body = self.body
@@ -71,9 +68,8 @@ class WatchedPassage(Watched):
             self.sent += before - body.left
 
 
-def watch_close(request: Request, response: Response, closed: Closed) -> None:
-    """Call ``closed(request, response, bytes sent)`` when the response's body is closed."""
-    body = response.app_iter
-    if not isinstance(body, Watched):
-        body = response.app_iter = (WatchedPassage if hasattr(body, "pass_to") else Watched)(body)
-    body.watchers.append((closed, request, response))
+def watched(body: Iterable[bytes]) -> Watched:
+    """One for each answer there is: made without a call of ``__init__``."""
+    made = WatchedPassage() if hasattr(body, "pass_to") else Watched()
+    made.body, made.watchers, made.sent = body, [], 0
+    return made

@@ -6,7 +6,7 @@ from s3shunt.protocol.errors import IncompleteBody
 from s3shunt.relay import Head, Limits, Relay
 from s3shunt.relay.body import AnswerBody
 from s3shunt.testing.origin import HttpOrigin, Reply
-from s3shunt.wsgi import Request, Response, watch_close
+from s3shunt.wsgi import Request, Response
 
 BIG = bytes(range(256)) * 4096
 ASK = b"%s /films/a HTTP/1.1\r\nHost: s3.test\r\n\r\n"
@@ -26,7 +26,7 @@ class Forwarding:
         if self.wrapped:
             body = Wrapped(body)
         response = Response(status="200 OK", headerlist=[("Content-Length", str(self.length))], app_iter=body)
-        watch_close(Request(environ), response, lambda *told: self.sent.append(told[-1]))
+        response.watch(Request(environ), lambda *told: self.sent.append(told[-1]))
         return response(environ, start_response)
 
 

@@ -16,7 +16,7 @@ def test_an_application_accepts_attributes_and_unknown_methods():
 
 def test_our_own_doors_call_each_other_directly():
     origin = Origin()
-    assert handler_of(Application(origin)) is origin
+    assert handler_of(Application(origin)).__self__ is origin
 
 
 def test_a_handler_that_is_an_object_is_called_by_its_method():

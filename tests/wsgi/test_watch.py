@@ -3,7 +3,7 @@
 import pytest
 
 from s3shunt.testing.client import environ
-from s3shunt.wsgi import Request, Response, watch_close
+from s3shunt.wsgi import Request, Response
 
 REQUEST = Request(environ("GET", "/films/a"))
 
@@ -19,7 +19,7 @@ def test_each_who_watches_a_body_is_told_once_though_one_of_them_fails():
         raise RuntimeError
 
     for watcher in (lambda *given: told.append(given), fails, lambda *given: told.append(given)):
-        watch_close(REQUEST, answer, watcher)
+        answer.watch(REQUEST, watcher)
     body = answer.app_iter
     assert b"".join(body) == b"onetwo"
     with pytest.raises(RuntimeError):
@@ -30,9 +30,9 @@ def test_each_who_watches_a_body_is_told_once_though_one_of_them_fails():
 
 def test_each_is_told_of_the_request_and_the_answer_that_he_saw():
     told, inner = [], response(b"one")
-    watch_close(REQUEST, inner, lambda *given: told.append(given))
+    inner.watch(REQUEST, lambda *given: told.append(given))
     outer, copied = response(body=inner.app_iter), Request({**REQUEST.environ})
-    watch_close(copied, outer, lambda *given: told.append(given))
+    outer.watch(copied, lambda *given: told.append(given))
     outer.app_iter.close()
     assert told == [(REQUEST, inner, 0), (copied, outer, 0)]
 
@@ -45,13 +45,13 @@ def pieces():
 @pytest.mark.parametrize("body", [[b"12345"], [b"12", b"345"], (b"12345",), [], pieces()])
 def test_what_was_asked_for_was_sent_and_nothing_else(body):
     seen, answer = [], response(body=body)
-    watch_close(REQUEST, answer, lambda *given: seen.append(given[-1]))
+    answer.watch(REQUEST, lambda *given: seen.append(given[-1]))
     whole = b"".join(body if isinstance(body, list | tuple) else [b"12345"])
     assert b"".join(answer.app_iter) == whole
     answer.app_iter.close()
     assert seen == [len(whole)]
     unread = response(body=body)
-    watch_close(REQUEST, unread, lambda *given: seen.append(given[-1]))
+    unread.watch(REQUEST, lambda *given: seen.append(given[-1]))
     unread.app_iter.close()
     assert seen[1:] == [0]
 
@@ -67,7 +67,7 @@ def test_closing_is_watched_once_and_even_when_it_breaks():
             raise OSError
 
     answer = response(body=Torn())
-    watch_close(REQUEST, answer, lambda *given: seen.append(given[-1]))
+    answer.watch(REQUEST, lambda *given: seen.append(given[-1]))
     assert list(answer.app_iter) == [b"12345"]
     with pytest.raises(OSError):
         answer.app_iter.close()

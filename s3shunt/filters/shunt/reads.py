@@ -13,7 +13,7 @@ from s3shunt.policy import space
 from s3shunt.policy.reads import Reads
 from s3shunt.policy.record import matches
 from s3shunt.protocol.errors import ServiceUnavailable
-from s3shunt.wsgi import Request, Response, watch_close
+from s3shunt.wsgi import Request, Response
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Notes:
             if sent == size:
                 green.spawn(self._spent, entry, policy)
 
-        watch_close(request, response, closed)
+        response.watch(request, closed)
 
     def _hand_in(self) -> None:
         try:
