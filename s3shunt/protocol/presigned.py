@@ -52,6 +52,15 @@ def present(pairs: Pairs) -> bool:
     return not _MARKS.isdisjoint([name.lower() for name, _ in pairs])
 
 
+def unsigned(pairs: Pairs) -> bool:
+    """Whether a query holds nothing of a credential, of this version or of the second."""
+    return not pairs or not (present(pairs) or _signed_as_second(pairs))
+
+
+def _signed_as_second(pairs: Pairs) -> bool:
+    return not _SECOND.isdisjoint([name for name, _ in pairs])
+
+
 def further(pairs: Pairs) -> list[str]:
     """The names of parameters that are no part of the credential."""
     return [name for name, _ in pairs if name.lower() not in _OWN]
@@ -72,7 +81,7 @@ def claimed(pairs: Pairs, headers: Mapping[str, str]) -> Credential | None:
     if not pairs:
         return None if authorization is None else from_header(authorization, headers)
     in_query = present(pairs)
-    second = not _SECOND.isdisjoint([name for name, _ in pairs])
+    second = _signed_as_second(pairs)
     if (authorization is not None) + in_query + second > 1:
         raise InvalidArgument(
             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the "
@@ -210,7 +219,7 @@ def blank(query: str) -> Blank | None:
     try:
         pairs = addressing.query(query)
         given = dict(pairs)
-        if given.get(DATE) != "" or given.get(SIGNATURE) != "" or not _SECOND.isdisjoint(given) or hoisted(pairs, {}):
+        if given.get(DATE) != "" or given.get(SIGNATURE) != "" or _signed_as_second(pairs) or hoisted(pairs, {}):
             return None
         day = f"{scope_of(given.get('X-Amz-Credential', ''), AuthorizationQueryParametersError)[1].date}T000000Z"
         found = from_query([(name, day if name == DATE else value) for name, value in pairs], {})

@@ -645,10 +645,9 @@ def test_the_signature_of_a_test_is_not_made_by_what_it_tests(stage):
 # The short way
 
 
-SHORT = ["/films/a", "/films/r%C3%A9els/b%20c", "/films//.x/", "/"]
+SHORT = ["/films/a", "/films/r%C3%A9els/b%20c", "/films//.x/", "/", "/films/a?uploadId=u&partNumber=1", "/films?list-type=2&prefix=a&acl="]
 TARGETS = ["/films/a", "/films/a%2fb", "/films/a+b", "/films/%C3%A9?versionId=1", "/films/a?response-content-type=x%2Fy&a-b=1"]
 HEADERS = ["content-type", "range", "x-amz-meta-a", "x-amz-acl", "content-md5", "x-amz-checksum-crc32", "if-match"]
-LONG_WAY = ["/films/a?acl", "/films?list-type=2&prefix=a"]
 
 
 def by_the_short_way(stage, environ):
@@ -658,7 +657,8 @@ def by_the_short_way(stage, environ):
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
 @pytest.mark.parametrize("target", SHORT)
 def test_what_is_signed_as_usual_goes_the_short_way(stage, method, target):
-    for request in (signed(stage, method, target), signed(stage, method, target, payload="UNSIGNED-PAYLOAD"), url(stage, method, target)):
+    header, unsigned = signed(stage, method, target), signed(stage, method, target, payload="UNSIGNED-PAYLOAD")
+    for request in (header, unsigned, *([] if "?" in target else [url(stage, method, target)])):
         assert by_the_short_way(stage, request | {"HTTP_USER_AGENT": "x", "HTTP_RANGE": "bytes=0-1"}) == (KEY, True)
 
 
@@ -735,8 +735,8 @@ def unusual(stage):
     for shift in (-901_000, 901_000):
         yield "time", signed_at(stage, stage.clock.now() + shift)
     yield "agreed", url(stage, headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD"})
-    for target in LONG_WAY:
-        yield target, signed(stage, target=target)
+    yield "second", good | {"RAW_URI": "/films/a?Signature=c2ln"}
+    yield "canonical", signed(stage, target="/films/a%2Fb") | {"RAW_URI": "/films/a%2fb"}
 
 
 def test_what_is_out_of_the_ordinary_goes_the_long_way(stage):

@@ -155,6 +155,13 @@ def test_what_is_no_part_of_the_credential_is_told():
     assert presigned.further(pairs) == ["x-amz-meta-a", "partNumber"]
 
 
+def test_a_query_may_hold_nothing_of_a_credential():
+    assert presigned.unsigned([])
+    assert presigned.unsigned(addressing.query("list-type=2&x-amz-checksum-mode=ENABLED&prefix=Signature"))
+    for query in (url(), "x-amz-date=1", "X-AMZ-SIGNATURE", "a&Signature=x", "AWSAccessKeyId=x"):
+        assert not presigned.unsigned(addressing.query(query))
+
+
 # What the links of one signer have in common
 
 

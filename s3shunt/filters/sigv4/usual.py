@@ -115,9 +115,10 @@ class Usual:
     def _header(self, request: Request, value: str) -> Claim | None:
         layout, environ = self._of_header(value[: -sigv4.DIGITS]), request.environ
         payload = environ.get(PAYLOAD)
-        if layout is None or payload is None or request.query:
+        if layout is None or payload is None or not presigned.unsigned(request.query):
             return None
-        return layout, "", environ.get(DATE, ""), payload, environ.get(TOKEN), value[-sigv4.DIGITS :], None
+        query = sigv4.canonical_query(request.query)
+        return layout, query, environ.get(DATE, ""), payload, environ.get(TOKEN), value[-sigv4.DIGITS :], None
 
     def _link(self, request: Request) -> Claim | None:
         text, date, signature = presigned.taken_out(request.target[len(request.raw_path) + 1 :])
