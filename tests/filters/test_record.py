@@ -213,6 +213,31 @@ def test_a_long_body_keeps_its_intent_alive(make_site):
     assert lapsed == []
 
 
+def test_a_long_body_that_passes_unseen_keeps_its_intent_alive(make_site):
+    site = make_site(options={"record": {"lease": "60s"}})
+    lapsed = []
+
+    class Socket:
+        passes = True
+
+        def fill(self, pipe, count):
+            return min(count, 65536)
+
+    def slowly(request):
+        body = request.input
+        body.source.source = Socket()
+        assert body.passes
+        while not body.ended:
+            body.fill(0, 400_000 - body.taken)
+            site.later(seconds=30)
+            lapsed.extend(site.catalog.lapsed(site.clock.now()))
+        return Response(status=500, app_iter=[])
+
+    site.front.do_PutObject = slowly
+    site.put("/films/a", b"x" * 400_000, x_amz_content_sha256="UNSIGNED-PAYLOAD", **GLACIER)
+    assert lapsed == []
+
+
 def test_a_cut_body_is_refused_and_forgotten(site):
     environ = site.editor.environ("PUT", "/films/a", b"film", {"x-amz-storage-class": "GLACIER"})
     environ["CONTENT_LENGTH"] = "400"
