@@ -214,6 +214,86 @@ def test_a_server_that_does_not_answer_does_not_stop_the_hub(tmp_path, transport
     assert int(ticks) >= 25
 
 
+ON_HUB = """
+    import os, signal
+    from dataclasses import replace
+    from pathlib import Path
+    from types import SimpleNamespace
+    from s3shunt import clock, green
+    green.use_eventlet()
+    import eventlet, redis
+    from s3shunt.catalog.redis import RedisIndex
+    from s3shunt.ports import Hit
+    from s3shunt.testing.contracts.catalog import an_entry
+    house = SimpleNamespace(clock=clock.wall, state=Path({state!r}))
+    index = RedisIndex(RedisIndex.Options(url={url!r}, **{options!r}), house)
+    server = redis.Redis(unix_socket_path={url!r}.partition("://")[2])
+    entries = [replace(an_entry(), ref=replace(an_entry().ref, key=str(number))) for number in range(40)]
+    pool = eventlet.GreenPool(200)
+
+    def all_at_once(act):
+        return list(pool.imap(act, entries))
+
+    def right(entry):
+        return index.get(entry.ref) == Hit(entry)
+
+    tickets = all_at_once(lambda entry: index.get(entry.ref).ticket)
+    for entry, ticket in zip(entries, tickets):
+        index.fill(entry.ref, entry, ticket)
+"""
+
+
+def on_hub(tmp_path, running, script, **options):
+    script = textwrap.dedent(ON_HUB.format(state=str(tmp_path), url=running.url, options=options)) + textwrap.dedent(script)
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.split()
+
+
+def test_green_threads_ask_on_one_connection_at_the_same_time_and_each_gets_its_own_answer(tmp_path):
+    said = """
+        before = server.info("stats")["total_reads_processed"]
+        print(all(all_at_once(right)), sum(link["cmd"] != "client|list" for link in server.client_list()))
+        print(server.info("stats")["total_reads_processed"] - before < 10)
+        print(green.offload(right, entries[0]), right(entries[0]))
+        index.close()
+        print(right(entries[0]))
+    """
+    with service.redis() as running:
+        assert on_hub(tmp_path, running, said) == ["True", "1", "True", "True", "True", "True"]
+
+
+def test_what_fails_on_the_connection_of_all_is_a_miss_for_all_and_over_after_the_pause(tmp_path):
+    said = """
+        os.kill({pid}, signal.SIGSTOP)
+        print({{found.ticket for found in all_at_once(lambda entry: index.get(entry.ref))}})
+        os.kill({pid}, signal.SIGCONT)
+        eventlet.sleep(0.4)
+        print(all(all_at_once(right)))
+        server.config_set("maxmemory", 1)
+        print(index.down)
+        try:
+            index.spend("a", 1, 100.0, 10)
+        except Exception as error:
+            print(type(error).__name__, index.down)
+        server.config_set("maxmemory", 0)
+        eventlet.sleep(0.4)
+        print(index.spend("a", 1, 100.0, 10))
+    """
+    with service.redis() as running:
+        found = on_hub(tmp_path, running, said.format(pid=running.pid), deadline=200, pause=300)
+    assert found == ["{''}", "True", "False", "ServiceUnavailable", "True", "(1,", "0)"]
+
+
+def test_green_threads_that_are_more_than_allowed_miss(tmp_path):
+    said = """
+        found = all_at_once(lambda entry: isinstance(index.get(entry.ref), Hit))
+        print(sum(found), index.down)
+    """
+    with service.redis() as running:
+        assert on_hub(tmp_path, running, said, connections=5) == ["5", "False"]
+
+
 def test_a_bucket_is_shared_by_all_who_take_from_it(connect):
     one, other = connect(), connect()
     assert one.spend("peer a", 6, 60_000.0, 10) == (6, 0)

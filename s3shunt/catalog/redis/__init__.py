@@ -14,11 +14,12 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from json.encoder import encode_basestring_ascii
 from secrets import token_hex
 from typing import Any
 
 from s3shunt import config
-from s3shunt.catalog.redis.links import Link, Links, border, call, run_id_of
+from s3shunt.catalog.redis.links import Link, Links, border, run_id_of
 from s3shunt.catalog.redis.options import Options
 from s3shunt.catalog.redis.scripts import FILL, FORGET, READ, SPEND
 from s3shunt.catalog.redis.shown import show
@@ -54,13 +55,15 @@ class RedisIndex:
         self._links.close()
 
     def get(self, ref: ObjectRef) -> Hit | Miss:
-        ticket = token_hex(16)
-        asked = recent.name(ref)
+        ticket = ""
         try:
             with self._links.one() as link:
-                label = self._label(link.run_id, asked)
-                found = call(link, "EVAL", READ, 1, label, PLACEHOLDER + ticket.encode())
-                ticket = f"{link.run_id}:{ticket}"
+                label = self._label(link.run_id, recent.name(ref))
+                found = link.call("GET", label)
+                if found is None:
+                    token = token_hex(16)
+                    found = link.call("EVAL", READ, 1, label, PLACEHOLDER + token.encode())
+                    ticket = f"{link.run_id}:{token}"
         except ServiceUnavailable:
             return Miss()
         if found is None:
@@ -78,7 +81,7 @@ class RedisIndex:
             return
         try:
             with self._links.one() as link:
-                call(link, "EVAL", FILL, 1, label, PLACEHOLDER + token.encode(), record, self.options.keep)
+                link.call("EVAL", FILL, 1, label, PLACEHOLDER + token.encode(), record, self.options.keep)
         except ServiceUnavailable:
             return
 
@@ -89,7 +92,7 @@ class RedisIndex:
             return
         with self._links.one() as link:
             labels = [self._label(link.run_id, name) for name in names]
-            call(link, "EVAL", FORGET, len(labels), *labels, self._channel, json.dumps(names))
+            link.call("EVAL", FORGET, len(labels), *labels, self._channel, json.dumps(names))
 
     def show(self, changed: Iterable[tuple[int, ObjectRef, Entry | None]]) -> None:
         if not self.options.view:
@@ -103,7 +106,7 @@ class RedisIndex:
         """``policy.ratelimit.take`` for all processes, by the server's clock. Raises ServiceUnavailable."""
         label = f"{self._prefix}spent:{sha256(self._key + subject.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}"
         with self._links.one() as link:
-            granted, wait = call(link, "EVAL", SPEND, 1, label, wanted, repr(each), burst)
+            granted, wait = link.call("EVAL", SPEND, 1, label, wanted, repr(each), burst)
         return granted, wait
 
     @contextmanager
@@ -114,7 +117,7 @@ class RedisIndex:
             with border():
                 link.connect()
                 link.run_id = run_id_of(link)
-                call(link, "SUBSCRIBE", self._channel)
+                link.call("SUBSCRIBE", self._channel)
             yield Link(link)
         finally:
             link.disconnect()
@@ -124,7 +127,8 @@ class RedisIndex:
         return f"{self._prefix}changed"
 
     def _label(self, run_id: str, name: Name) -> str:
-        return f"{self._prefix}{run_id[:16]}:{sha256(json.dumps(name).encode()).hexdigest()[:40]}"
+        written = f"[{', '.join(map(encode_basestring_ascii, name))}]"  # as json.dumps would
+        return f"{self._prefix}{run_id[:16]}:{sha256(written.encode()).hexdigest()[:40]}"
 
     def _mac(self, label: str, body: bytes) -> bytes:
         return hmac.digest(self._key, f"{notation.SCHEMA}\n{label}\n".encode() + body, "sha256")

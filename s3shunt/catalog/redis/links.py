@@ -1,11 +1,14 @@
-"""Connections to Redis: right for whoever calls, never waited for longer than the deadline, left alone when they fail."""
+"""Connections to Redis: right for whoever calls, never waited for longer than the deadline, left alone when they fail.
+
+Green threads share one: what they ask within a tick of the hub travels together. Others have each their own for a call.
+"""
 
 import json
 import os
 import socket
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -14,9 +17,12 @@ from redis.exceptions import RedisError
 
 from s3shunt import green
 from s3shunt.catalog.redis.options import Options
+from s3shunt.catalog.redis.wire import Answers, packed
 from s3shunt.clock import Clock
 from s3shunt.policy.recent import Name
 from s3shunt.protocol.errors import ServiceUnavailable
+
+FOREIGN = (RedisError, OSError)
 
 
 class GreenSocket:
@@ -40,6 +46,10 @@ class GreenSocket:
         made.settimeout(self.socket_timeout)
         return made
 
+    def call(self: Any, *command: Any) -> Any:
+        self.send_command(*command)
+        return self.read_response()
+
 
 class TcpLink(GreenSocket, Connection):
     pass
@@ -49,8 +59,36 @@ class UnixLink(GreenSocket, UnixDomainSocketConnection):
     pass
 
 
+class SharedLink:
+    """As a link, of all green threads of a hub. What fails for one of them ends it for all."""
+
+    def __init__(self, link: Any, seconds: float, failed: Callable[[], None]) -> None:
+        self.run_id = link.run_id
+        self.shared = green.Shared(link._sock.fd, Answers(), seconds)  # noqa: SLF001
+        self._link = link  # it made the connection and greeted the server; when it goes it closes it
+        self._failed = failed
+
+    def __enter__(self) -> "SharedLink":
+        return self
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
+        if isinstance(error, FOREIGN):
+            self._failed()
+            self.disconnect()
+            raise ServiceUnavailable("The index is not available.", retry_after=1) from error
+
+    def call(self, *command: Any) -> Any:
+        answer = self.shared.ask(packed(*command))
+        if isinstance(answer, RedisError):
+            raise answer
+        return answer
+
+    def disconnect(self) -> None:
+        self.shared.end(ConnectionError("the connection is given up"))
+
+
 class Links:
-    """As many as there may be calls at the same time."""
+    """At most ``connections`` calls at the same time."""
 
     def __init__(self, options: Options, clock: Clock) -> None:
         self._options = options
@@ -58,6 +96,9 @@ class Links:
         self._idle: dict[tuple[int, bool], deque[Any]] = {}
         self._permits = deque(range(options.connections))  # a semaphore that never waits, for threads of any kind
         self._retry_at = 0.0
+        self._shared: dict[tuple[int, int], SharedLink] = {}
+        self._common: SharedLink | None = None  # the one that was made last, as a rule everybody's
+        self._making: dict[tuple[int, int], Any] = {}
 
     @property
     def down(self) -> bool:
@@ -68,32 +109,73 @@ class Links:
         for idle in self._idle.values():
             while idle:
                 idle.pop().disconnect()
+        if green.on_hub() and (link := self._shared.pop(green.here(), None)) is not None:
+            link.disconnect()
 
     def mine(self) -> deque[Any]:
         """Idle connections that the caller may use: of this process, and with its kind of socket."""
         return self._idle.setdefault((os.getpid(), green.on_hub()), deque())
 
+    def one(self) -> AbstractContextManager[Any]:
+        """A connection for a call; what failed is not used again, and the server left alone for a while. Raises ServiceUnavailable."""
+        link = self._common
+        if link is None or not link.shared.mine:
+            if not green.on_hub():
+                return self._own()
+            link = self._common = self._of_this_hub()
+        if self.down or len(link.shared) >= self._options.connections:
+            raise ServiceUnavailable("The index is not available.", retry_after=1)
+        return link
+
     @contextmanager
-    def one(self) -> Iterator[Any]:
-        """A connection for one call; what failed is not used again, and the server left alone for a while."""
+    def _own(self) -> Iterator[Any]:
+        """A connection that nobody else has, as long as the call takes."""
         if self.down or not self._permits:
             raise ServiceUnavailable("The index is not available.", retry_after=1)
-        idle = self.mine()
-        permit = self._permits.pop()
-        link = idle.pop() if idle else self.fresh()
+        permit, idle, link = self._permits.pop(), self.mine(), None
         try:
             with border():
-                if not link.run_id:
-                    link.connect()
-                    link.run_id = run_id_of(link)
+                link = idle.pop() if idle else self._greeted()
                 yield link
         except ServiceUnavailable:
-            self._retry_at = self._clock.monotonic() + self._options.pause / 1000
-            link.disconnect()
+            self._failed()
+            if link is not None:
+                link.disconnect()
             raise
         finally:
             self._permits.append(permit)
         idle.append(link)
+
+    def _of_this_hub(self) -> SharedLink:
+        """The one of all. Whoever comes while it is made waits for it. Raises ServiceUnavailable."""
+        place = green.here()
+        with self._making.setdefault(place, green.lock()):
+            link = self._shared.get(place)
+            if link is not None and link.shared.error is None:
+                return link
+            if self.down:
+                raise ServiceUnavailable("The index is not available.", retry_after=1)
+            try:
+                with border():
+                    link = self._shared[place] = SharedLink(self._greeted(), self._options.deadline / 1000, self._failed)
+            except ServiceUnavailable:
+                self._failed()
+                raise
+        return link
+
+    def _failed(self) -> None:
+        self._retry_at = self._clock.monotonic() + self._options.pause / 1000
+
+    def _greeted(self) -> Any:
+        """A new one that is ready. Raises RedisError or OSError."""
+        link = self.fresh()
+        try:
+            link.connect()
+            link.run_id = run_id_of(link)
+        except (RedisError, OSError):
+            link.disconnect()
+            raise
+        return link
 
     def fresh(self) -> AbstractConnection:
         address, seconds = urlsplit(self._options.url), self._options.deadline / 1000
@@ -131,13 +213,8 @@ class Link:
                     names += [(account, bucket, key, version) for account, bucket, key, version in json.loads(rest[1])]
 
 
-def call(link: Any, *command: Any) -> Any:
-    link.send_command(*command)
-    return link.read_response()
-
-
 def run_id_of(link: Any) -> str:
-    said = call(link, "INFO", "server").decode()
+    said = link.call("INFO", "server").decode()
     return next(line.partition(":")[2].strip() for line in said.splitlines() if line.startswith("run_id:"))
 
 
@@ -146,5 +223,5 @@ def border() -> Iterator[None]:
     """Foreign errors end here."""
     try:
         yield
-    except (RedisError, OSError) as error:
+    except FOREIGN as error:
         raise ServiceUnavailable("The index is not available.", retry_after=1) from error

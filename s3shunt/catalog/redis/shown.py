@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from s3shunt.catalog.redis.links import call
 from s3shunt.model import Entry, ObjectRef
 from s3shunt.policy import view
 
@@ -24,4 +23,4 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])
 def show(link: Any, number: int, ref: ObjectRef, entry: Entry | None, *, now: int, keep: int) -> None:
     """What is shown already stays where it is of a later change."""
     told = [text for pair in view.fields(entry, now).items() for text in pair]
-    call(link, "EVAL", SHOW, 1, view.label(ref), keep if entry is not None else min(keep, GONE), number, *told)
+    link.call("EVAL", SHOW, 1, view.label(ref), keep if entry is not None else min(keep, GONE), number, *told)
