@@ -26,6 +26,7 @@ from s3shunt.server.connection import Connection
 from s3shunt.server.peer import Networks
 from s3shunt.server.sockets import BACKLOG
 from s3shunt.server.wire import TlsWire, Wire
+from s3shunt.wsgi.application import direct
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Front:
         self, app: Any, limits: Limits = Limits(), *, tls: ssl.SSLContext | None = None, trusted: Networks = (),
         timer: clock.Clock = clock.wall, multiprocess: bool = False,
     ) -> None:  # fmt: skip
-        self.app, self.limits, self.tls, self.trusted, self.clock = app, limits, tls, trusted, timer
+        self.app, self.limits, self.tls, self.trusted, self.clock = direct(app), limits, tls, trusted, timer
         self.draining = False
         self.refused = 0
         self.connections: dict[Connection, None] = {}

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from s3shunt.wsgi.foreign import Foreign
 from s3shunt.wsgi.request import KEY, Request
 from s3shunt.wsgi.response import Response
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Handler = Callable[[Request], Response]
 
 SWIFT = "swift.trans_id"
@@ -22,7 +24,7 @@ class Application:
     """
 
     def __init__(self, handler: Handler, behind: Any = None) -> None:
-        self.handler = handler
+        self.handler = direct(handler)
         self.behind = behind
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -38,10 +40,10 @@ class Application:
 
 def handler_of(app: Any) -> Handler:
     """Call an application as a handler; our own are called directly."""
-    return direct(app.handler if isinstance(app, Application) else Foreign(app))
+    return app.handler if isinstance(app, Application) else direct(Foreign(app))
 
 
-def direct(handler: Handler) -> Handler:
+def direct(handler: Callable[P, R]) -> Callable[P, R]:
     """The method behind a handler that is an object: to go on into a method, the interpreter need not leave its own loop."""
     return handler if isinstance(handler, FunctionType | MethodType) else handler.__call__
 
