@@ -22,9 +22,11 @@ import atexit
 import os
 import sys
 import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import starmap
 from json.encoder import JSONEncoder
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
@@ -38,10 +40,9 @@ from s3shunt.wsgi import Handler, Request, Response
 
 TOGETHER = 200
 """Lines that are not waited with any longer."""
-AGENT = 200
-"""Letters of a User-Agent that are told."""
 SHOWN = (operations.SUBRESOURCES | operations.PARAMETERS) - {"continuation-token"}
 
+_NOTHING: dict[str, Any] = {}
 _json = JSONEncoder(separators=(",", ":")).encode
 
 
@@ -55,7 +56,7 @@ class AccessLog:
     def __init__(self, forward: Handler, options: Options, house: House) -> None:
         self.forward = forward
         self.now, self.monotonic = house.clock.now, house.clock.monotonic
-        self.lines = Lines(options.path, options.flush)
+        self.lines = Lines(options.path, options.flush, partial(starmap, _line))
         atexit.register(self.lines.write)
 
     def __call__(self, request: Request) -> Response:
@@ -65,42 +66,50 @@ class AccessLog:
         return response
 
     def _closed(self, request: Request, response: Response, sent: int) -> None:
-        """The line is made at once: what it is made of goes with the request."""
-        context, environ, out = request.context, request.environ, str(sent)
-        operation, bucket, target = _asked(request)
-        alike = _alike(
-            environ.get("REMOTE_ADDR", ""), context.identity.access_key if context.identity else "",
-            environ.get("HTTP_USER_AGENT", "")[:AGENT], request.method, response.status_int, context.error_code,
-            context.upstream_status, context.upstream_attempts, operation, bucket,
-        )  # fmt: skip
-        noted = fields(context.notes) if context.notes else ""
-        cut = "" if ("Content-Length", out) in response.headerlist or not _cut(request, response, sent) else '"cut":true,'
-        ms = round((self.monotonic() - context.started) * 1000)
-        self.lines.add(
-            f'{{"time":"{timestamp(self.now())}","id":"{context.request_id}",{alike}{target}{noted}{cut}'
-            f'"in":{request.taken},"out":{out},"ms":{ms}}}\n'
-        )
+        """What the line will say is kept, and nothing that would hold the request."""
+        context, environ = request.context, request.environ
+        operation, bucket, key, more = _asked(request)
+        self.lines.add((
+            self.now(), self.monotonic() - context.started, context.request_id, environ.get("REMOTE_ADDR", ""),
+            context.identity.access_key if context.identity else "", environ.get("HTTP_USER_AGENT", ""), request.method,
+            response.status_int, context.error_code, context.upstream_status, context.upstream_attempts, operation, bucket, key,
+            more | context.notes if context.notes else more, response.headerlist, request.taken, sent,
+        ))  # fmt: skip
 
 
-def _asked(request: Request) -> tuple[str, str, str]:
-    """Operation, bucket, and the fields of what no other request may ask; of one that could not even be read, its path."""
+def _asked(request: Request) -> tuple[str, str, str, dict[str, Any]]:
+    """Operation, bucket, key, and what few requests have; of one that could not even be read, its path."""
     try:
         ref, parameters = request.ref, request.parameters
     except S3Error:
-        return "", "", fields({"path": request.environ.get("PATH_INFO", "")[:1024]})
+        return "", "", "", {"path": request.environ.get("PATH_INFO", "")[:1024]}
     try:
         operation = request.operation.name
     except S3Error:
         operation = ""
-    if not parameters and ref.key and not ref.version:
-        return operation, ref.bucket, f'"key":{quoted(ref.key)},'
+    if not parameters and not ref.version:
+        return operation, ref.bucket, ref.key, _NOTHING
     query = {name: value for name, value in parameters.items() if name in SHOWN}
-    return operation, ref.bucket, fields({"key": ref.key, "version": ref.version, "query": query})
+    return operation, ref.bucket, ref.key, {"version": ref.version, "query": query}
 
 
-def _cut(request: Request, response: Response, sent: int) -> bool:
-    declared = None if request.method == "HEAD" else response.field("content-length")
-    return declared is not None and declared.isdigit() and sent < int(declared)
+def _line(  # noqa: PLR0917  # as they were kept
+    now: int, seconds: float, request_id: str, peer: str, identity: str, agent: str, method: str, status: int, error: str, upstream: int,
+    attempts: int, operation: str, bucket: str, key: str, more: dict[str, Any], headers: list[tuple[str, str]], taken: int, sent: int,
+) -> str:  # fmt: skip
+    out = str(sent)
+    alike = _alike(peer, identity, agent[:200], method, status, error, upstream, attempts, operation, bucket)
+    named = f'"key":{quoted(key)},' if key else ""
+    cut = '"cut":true,' if ("Content-Length", out) not in headers and method != "HEAD" and _cut(headers, sent) else ""
+    return (
+        f'{{"time":"{timestamp(now)}","id":"{request_id}",{alike}{named}{fields(more) if more else ""}{cut}'
+        f'"in":{taken},"out":{out},"ms":{round(seconds * 1000)}}}\n'
+    )
+
+
+def _cut(headers: list[tuple[str, str]], sent: int) -> bool:
+    """Whether more was announced."""
+    return any(name.lower() == "content-length" and value.isdigit() and sent < int(value) for name, value in headers)
 
 
 @lru_cache(maxsize=1024)
@@ -129,19 +138,23 @@ def fields(facts: dict[str, Any]) -> str:
 
 
 class Lines:
-    """Lines on their way to a file: collected, written in one piece, never waited for."""
+    """Lines on their way to a file: collected, written in one piece, never waited for.
 
-    def __init__(self, path: str, flush: int) -> None:
+    What is added is made into lines when they are written, ``formed`` many at a time: that is quicker than one by one.
+    """
+
+    def __init__(self, path: str, flush: int, formed: Callable[[list[Any]], Iterable[str]]) -> None:
         self.path = path
+        self.formed = formed
         self.flush_after = flush / 1000
         self.dropped = 0
         self._together = TOGETHER if flush else 1
-        self._pending: list[str] = []
+        self._pending: list[Any] = []
         self._due = False
         self._lock = threading.Lock()  # never held over I/O
 
-    def add(self, line: str) -> None:
-        self._pending.append(line)
+    def add(self, seen: Any) -> None:
+        self._pending.append(seen)
         if len(self._pending) >= self._together:
             self.flush()
         elif not self._due:
@@ -160,29 +173,29 @@ class Lines:
 
     def flush(self) -> None:
         """Write what has come together."""
-        if lines := self._taken():
-            green.offload(self._append, lines)
+        if seen := self._taken():
+            green.offload(self._append, seen)
 
     def write(self) -> None:
         """The same at once, at the end of the process."""
-        if lines := self._taken():
-            self._append(lines)
+        if seen := self._taken():
+            self._append(seen)
 
-    def _taken(self) -> list[str]:
+    def _taken(self) -> list[Any]:
         with self._lock:
-            lines = self._pending[:]
-            del self._pending[: len(lines)]  # others may have added to them meanwhile
-        return lines
+            seen = self._pending[:]
+            del self._pending[: len(seen)]  # others may have added to them meanwhile
+        return seen
 
-    def _append(self, lines: list[str]) -> None:
+    def _append(self, seen: list[Any]) -> None:
         with self._lock:
             lost, self.dropped = self.dropped, 0
         told = f'{{"dropped":{lost}}}\n' if lost else ""
         try:
-            self._write(f"{told}{''.join(lines)}".encode("ascii"))
+            self._write(f"{told}{''.join(self.formed(seen))}".encode("ascii"))
         except OSError:
             with self._lock:
-                self.dropped += lost + len(lines)
+                self.dropped += lost + len(seen)
 
     def _write(self, data: bytes) -> None:
         if self.path == "-":

@@ -1,6 +1,7 @@
 """One line for each request, and no secret in any of them."""
 
 import json
+import weakref
 
 import pytest
 
@@ -106,8 +107,39 @@ def test_a_line_stays_one_line(tmp_path):
     assert site.lines[0]["key"] == 'a\n"\u2028'
 
 
+def test_a_line_that_waits_holds_no_request(tmp_path):
+    seen = []
+
+    def answer(request):
+        seen.append(weakref.ref(request))
+        return Response(status=200, app_iter=[b"a"])
+
+    site = Site(tmp_path, answer, flush="1h")
+    call(site.app, environ("GET", "/films/a"))
+    assert seen[0]() is None
+    assert not site.lines
+    site.log.lines.write()
+    assert [line["key"] for line in site.lines] == ["a"]
+
+
+def test_what_is_added_while_lines_are_taken_is_written_with_the_next(tmp_path):
+    class Busy(list):
+        def __getitem__(self, wanted):
+            found = super().__getitem__(wanted)
+            self.append("late\n")
+            return found
+
+    lines = Lines(str(tmp_path / "log"), 3_600_000, iter)
+    lines._pending = Busy()
+    lines.add("first\n")
+    lines.write()
+    assert (tmp_path / "log").read_text() == "first\n"
+    lines.write()
+    assert (tmp_path / "log").read_text() == "first\nlate\n"
+
+
 def test_lines_are_collected_and_written_together(tmp_path):
-    lines = Lines(str(tmp_path / "log"), 3_600_000)
+    lines = Lines(str(tmp_path / "log"), 3_600_000, iter)
     for number in range(5):
         lines.add(f"{number}\n")
     assert not (tmp_path / "log").exists()
@@ -119,7 +151,7 @@ def test_lines_are_collected_and_written_together(tmp_path):
 
 
 def test_a_log_that_cannot_be_written_stops_nobody_and_counts(tmp_path):
-    lines = Lines(str(tmp_path / "folder" / "log"), 0)
+    lines = Lines(str(tmp_path / "folder" / "log"), 0, iter)
     lines.add('{"n":1}\n')
     lines.add('{"n":2}\n')
     (tmp_path / "folder").mkdir()
@@ -130,7 +162,7 @@ def test_a_log_that_cannot_be_written_stops_nobody_and_counts(tmp_path):
 
 
 def test_a_log_that_was_moved_away_is_begun_anew(tmp_path):
-    lines = Lines(str(tmp_path / "log"), 0)
+    lines = Lines(str(tmp_path / "log"), 0, iter)
     lines.add('{"n":1}\n')
     (tmp_path / "log").rename(tmp_path / "log.1")
     lines.add('{"n":2}\n')
@@ -138,5 +170,5 @@ def test_a_log_that_was_moved_away_is_begun_anew(tmp_path):
 
 
 def test_a_dash_is_standard_error(capfdbinary):
-    Lines("-", 0).add('{"n":1}\n')
+    Lines("-", 0, iter).add('{"n":1}\n')
     assert capfdbinary.readouterr() == (b"", b'{"n":1}\n')

@@ -67,6 +67,14 @@ def test_each_answer_has_an_id_of_its_own():
     assert first.headers["x-amz-request-id"] != second.headers["x-amz-request-id"]
 
 
+def test_ids_of_whoever_answered_give_way_to_ours():
+    theirs = [("X-Amz-Request-Id", "theirs"), ("ETag", "e"), ("X-AMZ-ID-2", "theirs")]
+    answer = client(Response(status=200, headerlist=theirs)).get("/films/a")
+    assert answer.headers["x-amz-id-2"] == "proxy-1"
+    assert "theirs" not in str(answer.headers)
+    assert answer.headers["etag"] == "e"
+
+
 def refuse_unread(request):
     raise AccessDenied
 

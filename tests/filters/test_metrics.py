@@ -7,7 +7,7 @@ import pytest
 
 from s3shunt import config, connect
 from s3shunt.config import Ini
-from s3shunt.filters.metrics import Metrics, Options
+from s3shunt.filters.metrics import Metrics, Options, Ticking
 from s3shunt.policy.tally import CLASSES, IN, OUT, SECONDS
 from s3shunt.testing.client import call, environ
 from s3shunt.testing.clock import HandClock
@@ -82,6 +82,29 @@ def test_names_that_clients_invent_make_no_numbers_of_their_own(make):
     for name in ("one", "two"):
         call(site.app, environ("BREW", f"/films/{name}?{name}"))
     assert site.house.numbers.tally.requests.keys() == {("unknown", 200)}
+
+
+def test_each_process_looks_for_itself_from_its_first_request_on(make, monkeypatch):
+    site, begun = make(Origin(*[Response(status=200, app_iter=[b""])] * 4)), []
+    monkeypatch.setattr("s3shunt.green.spawn", begun.append)
+    call(site.app, environ("GET", "/films/a"))
+    assert begun == []
+    monkeypatch.setattr(Ticking, "this", site.metrics.ticking.process + 1)  # as after a fork
+    for _ in range(2):
+        call(site.app, environ("GET", "/films/a"))
+    assert len(begun) == 1
+
+
+def test_a_forked_process_knows_that_it_is_one():
+    said, says = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(says, b"%d" % (Ticking.this == os.getpid()))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(said, 1) == b"1"
+    os.close(said)
+    os.close(says)
 
 
 def test_how_late_the_hub_is_is_looked_at_in_the_background(tmp_path, monkeypatch):
