@@ -43,7 +43,7 @@ class Context:
     """Which door leaves what. Nothing here holds the request: a request ends when its answer does, not when garbage is collected."""
 
     request_id: str = ""  # errors
-    started: float = 0.0  # access_log, monotonic seconds
+    started: float = 0.0  # access_log or metrics, whichever stands further out; monotonic seconds
     identity: Identity | None = None  # sigv4
     decision: Decision | None = None  # grants
     plain: bool = False  # lookup: no entry can concern this bucket
@@ -56,6 +56,4 @@ class Context:
     error_code: str = ""  # errors, for the log
     upstream_status: int = 0  # proxy
     upstream_attempts: int = 0  # proxy
-    bytes_in: int = 0
-    bytes_out: int = 0
     notes: dict[str, str] = field(default_factory=dict)  # further fields of the access line

@@ -42,17 +42,17 @@ class Metrics:
         self.ticking = Ticking(house, options.every)
 
     def __call__(self, request: Request) -> Response:
-        if not request.context.started:
-            request.context.started = self.monotonic()
+        context, gauges = request.context, self.gauges
+        if not context.started:
+            context.started = self.monotonic()
         if self.ticking.process != Ticking.this:
             self.ticking.begin()
-        self.gauges["running"] += 1
-        answered = False
+        gauges["running"] += 1
+        response = None
         try:
             response = self.forward(request)
-            answered = True
         finally:
-            self.gauges["running"] -= not answered
+            gauges["running"] -= response is None
         response.watch(request, self._closed)
         return response
 
