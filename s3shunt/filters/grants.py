@@ -55,7 +55,7 @@ from s3shunt.relay.endpoints import reached
 from s3shunt.wsgi import Handler, Request, Response, document, taken
 
 REMEMBERED = 10_000
-OWNER, SOURCE_OWNER = "x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"
+OWNER, SOURCE_OWNER = ("HTTP_X_AMZ_EXPECTED_BUCKET_OWNER", "HTTP_X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER")
 CATALOGUED = 1000
 """Milliseconds that the catalog's word is believed without asking again."""
 
@@ -104,6 +104,8 @@ class Grants:
     def _placed(self, request: Request, identity: Identity) -> ObjectRef:
         """What the request is about, in the account whose it is."""
         account = identity.account if self.per_account else ""
+        if "ref" not in request.__dict__:  # nobody asked yet, so that it is made once, as it stays
+            request.at(addressing.path_style(request.raw_path, request.parameters.get("versionId"), account))
         ref = request.ref
         if ref.account == account:
             return ref
@@ -145,8 +147,8 @@ class Grants:
             raise InvalidURI("The store behind this bucket would take the key for another one.")
         if self.reserved and any(ref.bucket in self.reserved for ref in named):
             raise AccessDenied
-        said = request.fields.get
-        if said(OWNER, account := identity.account) != account or said(SOURCE_OWNER, account) != account:
+        own, environ = identity.account, request.environ
+        if environ.get(OWNER, own) != own or environ.get(SOURCE_OWNER, own) != own:
             raise AccessDenied
         if self.per_account:
             return

@@ -114,14 +114,14 @@ def check(ref: ObjectRef) -> ObjectRef:
     return ref
 
 
-def path_style(raw_path: str, version: str | None = None) -> ObjectRef:
+def path_style(raw_path: str, version: str | None = None, account: str = "") -> ObjectRef:
     """``/bucket/key`` -> ref."""
     if not raw_path.startswith("/"):
         raise InvalidURI
     bucket, _, key = raw_path[1:].partition("/")
     if not _plain(raw_path):
         bucket, key = decode(bucket), decode(key)
-    return check(ObjectRef(bucket, key, version or None))
+    return check(ObjectRef(bucket, key, version or None, account))
 
 
 def host_style(bucket: str, raw_path: str, version: str | None = None) -> ObjectRef:

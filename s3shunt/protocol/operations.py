@@ -191,7 +191,8 @@ def of(method: str, ref: ObjectRef, query: Collection[str], headers: Mapping[str
     table (it must never pass for a plain operation), MethodNotAllowed for a
     method the target does not know.
     """
-    where, subresource = scope(ref), _subresource(tuple(query)) if query else ""
+    where = "object" if ref.key else scope(ref)
+    subresource = _subresource(tuple(query)) if query else ""
     if method == "PUT" and where == "object" and "x-amz-copy-source" in headers and subresource in ("", "uploadId"):
         subresource = f"{subresource} copy".strip()
     found = OPERATIONS.get((method, where, subresource))
