@@ -9,7 +9,6 @@ CPU with its system calls, the same for nothing but the bytes on the same socket
 
 import argparse
 import cProfile
-import gc
 import os
 import pstats
 import select
@@ -31,6 +30,7 @@ from s3shunt.apps.proxy import Options, Proxy  # noqa: E402
 from s3shunt.config import Ini  # noqa: E402
 from s3shunt.context import Decision  # noqa: E402
 from s3shunt.model import Identity  # noqa: E402
+from s3shunt.server.memory import calm_collector, keep_buffers  # noqa: E402
 from s3shunt.stores.memory import MemoryStore  # noqa: E402
 from s3shunt.stores.memory import Options as Memory  # noqa: E402
 from s3shunt.testing.client import environ  # noqa: E402
@@ -152,8 +152,8 @@ def measure(rounds, *, profile):
         with TemporaryDirectory() as folder:
             app = proxy(folder, listener.getsockname()[1])
             spent(asked, app, KEYS)
-            gc.collect()
-            gc.freeze()
+            calm_collector()
+            keep_buffers()
             pairs = [(spent(asked, app, KEYS), spent(floor, app, KEYS)) for _ in range(rounds)]
             whole, bare = zip(*pairs, strict=True)
             called = calls(app, 1000)

@@ -73,11 +73,14 @@ class Hub:
     def readable(self, deadline: float) -> None:
         if self._listener is None:
             self._listener = self._listen("read")
-        self.deadline, self.waiter = deadline, getcurrent()
+        self.deadline, self.waiter, loop = deadline, getcurrent(), self.hub.greenlet
         if not self._watch.looks:
             self._watch.begin()
         try:
-            self.hub.switch()
+            if loop and self.waiter.parent is loop:
+                loop.switch()  # a thread that the hub started needs no more: it ends into it
+            else:
+                self.hub.switch()
         finally:
             self.waiter = None
 
