@@ -1,4 +1,4 @@
-"""P16: a small download from the last door on: asked of a store, answered, its connection free again.
+"""A small download from the last door on: asked of a store, answered, its connection free again.
 
 The real ``apps/proxy`` on eventlet's hub, 32 at a time as under ``serve``, against a store in a process of its own that
 answers 4 KiB with S3's headers over loopback, ETag and date of each key its own. Counted is what a request costs this thread:
