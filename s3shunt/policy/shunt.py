@@ -37,12 +37,14 @@ class Lost:
     """No copy is left."""
 
 
+_ONLINE = State.ONLINE  # a member of an enumeration is looked for each time it is named: as long as ten other steps
+
 Verdict = Forward | Serve | Refuse | Absent | Lost
 
 
 def ordinary(entry: Entry | None) -> bool:
     """Whether it is like any other, so that nothing is to be decided or told: the store has the bytes, and no class of ours binds it."""
-    return entry is None or (entry.state is State.ONLINE and entry.storage_class not in ARCHIVE_CLASSES)
+    return entry is None or (entry.state is _ONLINE and entry.storage_class not in ARCHIVE_CLASSES)
 
 
 def decide(entry: Entry | None, now: int) -> Verdict:

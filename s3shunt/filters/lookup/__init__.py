@@ -49,6 +49,7 @@ from s3shunt.wsgi import Handler, Request, Response, dropped, filter_factory
 PLAIN_FOR = 1_000
 PLAIN_AT_MOST = 60_000
 CONTENDED = 20
+ELSEWHERE = Archived.FORWARD
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ class Lookup:
 
     def __call__(self, request: Request) -> Response:
         context, ref = request.context, request.ref
-        context.plain = not self.policied[ref.bucket] and bool(ref.bucket) and self._plain(request)
-        if context.plain or request.operation.archived is Archived.FORWARD or not ref.key:
-            context.looked_up = context.plain
+        context.plain = plain = not self.policied[ref.bucket] and bool(ref.bucket) and self._plain(request)
+        if plain or request.operation.archived is ELSEWHERE or not ref.key:
+            context.looked_up = plain
             return self.forward(request)
         context.discover = self._discover
         if not self._look(request):

@@ -45,6 +45,8 @@ from s3shunt.protocol.errors import InvalidObjectState, InvalidRequest, NoSuchKe
 from s3shunt.protocol.operations import Archived, Right
 from s3shunt.wsgi import Handler, Request, Response, filter_factory
 
+NEED_BYTES = (Archived.BYTES, Archived.REFUSE)
+
 
 @dataclass(frozen=True)
 class Options:
@@ -69,7 +71,7 @@ class Shunt:
         operation, context = request.operation, request.context
         if operation.name in ("CopyObject", "UploadPartCopy"):
             return self.copies(request)
-        if context.plain or operation.archived not in (Archived.BYTES, Archived.REFUSE):
+        if context.plain or operation.archived not in NEED_BYTES:
             return self.forward(request)
         if shunt.ordinary(context.entry):
             return self.noted(request, self.forward(request))
