@@ -67,13 +67,17 @@ class AccessLog:
 
     def _closed(self, request: Request, response: Response, sent: int) -> None:
         """What the line will say is kept, and nothing that would hold the request."""
-        context, environ = request.context, request.environ
+        context, environ, out = request.context, request.environ, str(sent)
         operation, bucket, key, more = _asked(request)
+        if context.notes:
+            more = more | context.notes
+        if ("Content-Length", out) not in response.headerlist and request.method != "HEAD" and _cut(response, sent):
+            more = more | {"cut": True}
         self.lines.add((
             self.now(), self.monotonic() - context.started, context.request_id, environ.get("REMOTE_ADDR", ""),
             context.identity.access_key if context.identity else "", environ.get("HTTP_USER_AGENT", ""), request.method,
             response.status_int, context.error_code, context.upstream_status, context.upstream_attempts, operation, bucket, key,
-            more | context.notes if context.notes else more, response.headerlist, request.taken, sent,
+            more, request.taken, out,
         ))  # fmt: skip
 
 
@@ -95,21 +99,20 @@ def _asked(request: Request) -> tuple[str, str, str, dict[str, Any]]:
 
 def _line(  # noqa: PLR0917  # as they were kept
     now: int, seconds: float, request_id: str, peer: str, identity: str, agent: str, method: str, status: int, error: str, upstream: int,
-    attempts: int, operation: str, bucket: str, key: str, more: dict[str, Any], headers: list[tuple[str, str]], taken: int, sent: int,
+    attempts: int, operation: str, bucket: str, key: str, more: dict[str, Any], taken: int, out: str,
 ) -> str:  # fmt: skip
-    out = str(sent)
     alike = _alike(peer, identity, agent[:200], method, status, error, upstream, attempts, operation, bucket)
     named = f'"key":{quoted(key)},' if key else ""
-    cut = '"cut":true,' if ("Content-Length", out) not in headers and method != "HEAD" and _cut(headers, sent) else ""
     return (
-        f'{{"time":"{timestamp(now)}","id":"{request_id}",{alike}{named}{fields(more) if more else ""}{cut}'
+        f'{{"time":"{timestamp(now)}","id":"{request_id}",{alike}{named}{fields(more) if more else ""}'
         f'"in":{taken},"out":{out},"ms":{round(seconds * 1000)}}}\n'
     )
 
 
-def _cut(headers: list[tuple[str, str]], sent: int) -> bool:
+def _cut(response: Response, sent: int) -> bool:
     """Whether more was announced."""
-    return any(name.lower() == "content-length" and value.isdigit() and sent < int(value) for name, value in headers)
+    declared = response.field("content-length")
+    return declared is not None and declared.isdigit() and sent < int(declared)
 
 
 @lru_cache(maxsize=1024)
