@@ -39,11 +39,13 @@ def test_a_killed_launcher_leaves_nothing_behind(ini, log):
         assert left(started, 20) == []
 
 
-def test_a_proxy_that_falls_is_started_again(ini, log):
+@pytest.mark.parametrize("which", [0, 1], ids=["parent", "worker"])
+def test_a_proxy_that_falls_is_started_again(ini, log, which):
     with installation(ini, log) as (child, said):
-        [serving] = [watched for watched, line in family(child.pid).items() if " serve " in line]
-        signal.pidfd_send_signal(serving, signal.SIGKILL)
-        assert select.select([serving], [], [], 10)[0]
+        serving = [watched for watched, line in family(child.pid).items() if " serve " in line]
+        assert len(serving) == 2
+        signal.pidfd_send_signal(serving[which], signal.SIGKILL)
+        assert select.select([serving[which]], [], [], 10)[0]
         assert _answers(client(said))
 
 
