@@ -45,7 +45,7 @@ class Running:
         self.write(front=front, workers=workers)
         self.log = folder / "log"
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([sys.executable, "-c", SERVE, str(folder / "ini")], stderr=log)
+            self.process = subprocess.Popen([sys.executable, "-c", SERVE, str(folder / "ini")], stderr=log, start_new_session=True)
         assert self.until(lambda: b"generation 1 answers" in self.log.read_bytes()), self.log.read_text()
 
     def write(self, front="strict", workers=2, more=""):
@@ -150,6 +150,14 @@ def test_a_parent_that_dies_takes_its_workers_along(running):
     one.process.kill()
     one.process.wait()
     assert one.until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
+def test_a_signal_to_the_whole_group_ends_all(running):
+    one = running()
+    workers = one.workers()
+    os.killpg(one.process.pid, signal.SIGTERM)
+    assert one.process.wait(20) == 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
 def test_reloads_lose_no_request_and_may_change_the_number_of_workers(running):
