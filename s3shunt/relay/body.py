@@ -102,7 +102,7 @@ class AnswerBody:
     @property
     def passes(self) -> bool:
         """Whether ``pass_to`` can be used: the length is known, and nobody has to decrypt it."""
-        return self._link is not None and type(self._link) is Link and self.left is not None and self.left > PIECE
+        return self._link is not None and type(self._link) is Link and self.left is not None and self.left > PIECE and pipe.ready()
 
     def pass_to(self, sink: Any) -> None:
         """All that is left to a socket, by the kernel: ``sink`` has ``send`` and ``send_pipe``. Raises IncompleteBody."""

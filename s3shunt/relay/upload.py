@@ -37,7 +37,7 @@ def send(link: Link, head: Head, wire: bytes, body: Iterable[bytes], gap: float)
         if data and not _taken(link, data, gap):
             return False
         _turn(sent - len(data), sent)
-        if head.length - sent > PIECE and type(link) is Link and getattr(body, "passes", False):
+        if head.length - sent > PIECE and type(link) is Link and getattr(body, "passes", False) and pipe.ready():
             return _piped(link, body, head.length - sent, gap)
     if sent < head.length:
         raise IncompleteBody

@@ -1,6 +1,7 @@
 """From socket to socket: the same bytes, and no pipe that was left with some is used again."""
 
 import os
+import resource
 import socket
 
 import pytest
@@ -63,3 +64,19 @@ def test_a_clean_pipe_is_used_again_and_one_with_bytes_in_it_is_not(ends):
     assert kept not in pipe._idle
     with pytest.raises(OSError, match="descriptor"):
         os.fstat(kept[0])
+
+
+def test_where_descriptors_are_short_there_is_none_to_be_had():
+    while pipe._idle:
+        for end in pipe._idle.pop():
+            os.close(end)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = os.dup(0)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (taken, limits[1]))
+        assert not pipe.ready()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        os.close(taken)
+    assert pipe.ready()
+    assert len(pipe._idle) == 1

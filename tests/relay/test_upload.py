@@ -92,6 +92,12 @@ def test_a_rest_that_is_small_is_read_by_hand(length):
         sent(Passing(LARGE[:length]), length)
 
 
+def test_without_a_pipe_it_is_read_by_hand(monkeypatch):
+    monkeypatch.setattr(pipe, "ready", lambda: False)
+    with pytest.raises(AssertionError, match="by hand"):
+        sent(Passing(LARGE), len(LARGE))
+
+
 @pytest.mark.parametrize("small", [False, True])
 def test_never_more_is_moved_than_was_announced(small):
     body = Passing(LARGE + b"GET / HTTP/1.1\r\n")
