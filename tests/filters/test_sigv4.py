@@ -735,7 +735,8 @@ def unusual(stage):
     for shift in (-901_000, 901_000):
         yield "time", signed_at(stage, stage.clock.now() + shift)
     yield "agreed", url(stage, headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD"})
-    yield "second", good | {"RAW_URI": "/films/a?Signature=c2ln"}
+    for parameter in ("Signature=c2ln", "AWSAccessKeyId=AK", "X-Amz-Date=1", "x-amz-signature=0"):
+        yield parameter, signed(stage, target=f"/films/a?{parameter}")
     yield "canonical", signed(stage, target="/films/a%2Fb") | {"RAW_URI": "/films/a%2fb"}
 
 
