@@ -12,8 +12,9 @@ operation, and their order within a method is chosen so that a race forgets.
 
 from collections import OrderedDict
 from contextlib import suppress
+from dataclasses import dataclass
 from math import inf
-from typing import Any, Final
+from typing import Final
 
 from s3shunt.model import NULL, Entry, ObjectRef
 
@@ -44,10 +45,15 @@ def touched(ref: ObjectRef) -> tuple[Name, Name]:
     return (account, bucket, key, ref.version or NULL), (account, bucket, key, "")
 
 
-ENTRY, EXPIRES, USED = 0, 1, 2
-
 SPARED: Final = 8
 """At most so many are gone through for one that goes."""
+
+
+@dataclass(slots=True)
+class Kept:
+    entry: Entry | None
+    expires: float
+    used: bool = False
 
 
 class Recent:
@@ -55,16 +61,18 @@ class Recent:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._kept: OrderedDict[Name, list[Any]] = OrderedDict()
+        self._kept: OrderedDict[Name, Kept] = OrderedDict()
         self._reading: dict[Name, set[object]] = {}
         self._until = -inf
 
     def look(self, asked: Name, now: float) -> Entry | Unknown | None:
-        kept = self._kept.get(asked)
-        if kept is None or now >= self._until or now >= kept[EXPIRES]:
+        if now >= self._until:  # looked at first: what is found after that was not forgotten by then, whatever other threads do
             return UNKNOWN
-        kept[USED] = True
-        return kept[ENTRY]  # type: ignore[no-any-return]
+        kept = self._kept.get(asked)
+        if kept is None or now >= kept.expires:
+            return UNKNOWN
+        kept.used = True
+        return kept.entry
 
     def begin(self, asked: Name, now: float) -> object | None:
         """A ticket for who is about to read ``asked`` elsewhere; None while nothing may be kept."""
@@ -76,7 +84,7 @@ class Recent:
 
     def keep(self, asked: Name, ticket: object, entry: Entry | None, now: float) -> None:
         """Remember what was read, unless a change became known since ``begin``."""
-        self._kept[asked] = [entry, now + NEGATIVE if entry is None else inf, False]
+        self._kept[asked] = Kept(entry, now + NEGATIVE if entry is None else inf)
         if ticket not in self._reading.get(asked, ()):  # looked at last: a change known by now was forgotten before, or is here
             self._kept.pop(asked, None)
         while len(self._kept) > self.capacity:
@@ -87,9 +95,9 @@ class Recent:
         with suppress(KeyError, RuntimeError, StopIteration):  # another thread was faster
             for _ in range(SPARED):
                 asked, kept = next(iter(self._kept.items()))
-                if not kept[USED]:
+                if not kept.used:
                     break
-                kept[USED] = False
+                kept.used = False
                 self._kept.move_to_end(asked)
             self._kept.popitem(last=False)
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from s3shunt.model import Entry, ObjectRef
-from s3shunt.policy.recent import NEGATIVE, SPARED, TRUST, UNKNOWN, Recent, Unknown, name, touched
+from s3shunt.policy.recent import NEGATIVE, SPARED, TRUST, UNKNOWN, Kept, Recent, Unknown, name, touched
 
 REF = ObjectRef("films", "a", "null")
 NAME = name(REF)
@@ -71,7 +71,7 @@ def memory_of(reader):
     recent = Recent(10)
     recent.believe(0)
     if reader.memory is not None:
-        recent._kept = OrderedDict({NAME: [ROWS[reader.memory], inf, False]})
+        recent._kept = OrderedDict({NAME: Kept(ROWS[reader.memory], inf)})
     if reader.reading:
         recent._reading = {NAME: {"ticket"}}
     return recent
@@ -80,7 +80,7 @@ def memory_of(reader):
 def kept(reader, recent):
     found = recent._kept.get(NAME)
     reading = "ticket" in recent._reading.get(NAME, ())
-    return reader._replace(memory=found[0].revision if found else None, reading=reading)
+    return reader._replace(memory=found.entry.revision if found else None, reading=reading)
 
 
 def published(world, generations, rules):
