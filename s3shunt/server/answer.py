@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape
 
 from s3shunt import green
 from s3shunt.server.wire import PIECE, Wire
+from s3shunt.wsgi.watch import Watched
 
 _SOUND = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
 """What may stand in a header: without these, nothing is left of sound ones but the ends of their lines."""
@@ -117,7 +118,8 @@ class Answer:
     def send(self, body: Iterable[bytes]) -> None:
         """The whole answer. Raises Unfit where it cannot be what it says."""
         kind = type(body)
-        if (kind is list or kind is tuple) and not self.begun:
+        whole = type(body.body) if kind is Watched else kind  # who watches a body counts what is taken of it
+        if (whole is list or whole is tuple) and not self.begun:
             self._whole(b"".join(body))
             return
         if kind is FileWrapper and not self.begun and self._file(body):
