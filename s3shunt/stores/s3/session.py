@@ -86,6 +86,8 @@ class Credentials:
         self._per_account = per_account
         self._read_at = -1
         self._known: dict[str, tuple[str, str]] = {}
+        if path.exists():  # one that may not be read so stops the start, not the first request
+            self._reread()
 
     def find(self, account: str) -> tuple[str, str]:
         """Raises AccessDenied for an account the store does not know. A file that changed is read again before that."""
