@@ -142,7 +142,10 @@ def test_an_account_added_later_is_found(tmp_path, keys):
     assert known.find("alice") == ("a", "s")
 
 
-@pytest.mark.parametrize(("given", "mode"), [({}, 0o644), ([], 0o600), ({"": {}}, 0o600), ({"": "x"}, 0o600), ({"access_key": "a", "secret_key": "b"}, 0o600)])
+@pytest.mark.parametrize(
+    ("given", "mode"),
+    [({}, 0o644), ([], 0o600), ({"": {}}, 0o600), ({"": "x"}, 0o600), ({"access_key": "a", "secret_key": "b"}, 0o600)],
+)
 def test_a_credentials_file_that_is_open_or_malformed_stops_the_start(tmp_path, given, mode):
     with pytest.raises(ConfigError):
         Credentials(keys_file(tmp_path, given, mode), per_account=False)
