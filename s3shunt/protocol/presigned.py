@@ -183,7 +183,7 @@ def _agreed(given: Mapping[str, str], headers: Mapping[str, str], name: str) -> 
     return header if query is None else query
 
 
-class Blank(NamedTuple):
+class Template(NamedTuple):
     """A signed query with its date and its signature left out: what the links of one signer have in common."""
 
     kind: Kind
@@ -214,7 +214,7 @@ def taken_out(query: str) -> tuple[str, str, str]:
     return f"{before}{DATE}={behind[16:]}&{SIGNATURE}={rest[64:]}", behind[:16], rest[:64]
 
 
-def blank(query: str) -> Blank | None:
+def template(query: str) -> Template | None:
     """What ``taken_out`` left, read. None when anything about it is out of the ordinary: a header in the query, two credentials."""
     try:
         pairs = addressing.query(query)
@@ -230,7 +230,7 @@ def blank(query: str) -> Blank | None:
         return None
     before, _, behind = canonical_query([pair for pair in pairs if pair[0] != SIGNATURE]).partition(f"{DATE}=")
     places = pairs.index((DATE, "")), pairs.index((SIGNATURE, ""))
-    return Blank(of, found.payload, found.token, found.expires - found.signed_at, (f"{before}{DATE}=", behind), pairs, places)
+    return Template(of, found.payload, found.token, found.expires - found.signed_at, (f"{before}{DATE}=", behind), pairs, places)
 
 
 def presign(

@@ -165,7 +165,7 @@ def test_a_query_may_hold_nothing_of_a_credential():
 # What the links of one signer have in common
 
 
-def test_a_link_is_its_blank_filled():
+def test_a_link_is_its_template_filled():
     """Whatever the order of its parameters, and whatever further ones it has."""
     rng = random.Random(20261120)
     for number in range(2000):
@@ -177,7 +177,7 @@ def test_a_link_is_its_blank_filled():
         if query.index(presigned.SIGNATURE) < query.index("X-Amz-Date="):
             assert text == "", "no SDK writes it so"
             continue
-        found, credential_of_it = presigned.blank(text), credential(query)
+        found, credential_of_it = presigned.template(text), credential(query)
         assert found.filled(date, signature) == addressing.query(query)
         unsigned = [pair for pair in addressing.query(query) if pair[0] != presigned.SIGNATURE]
         assert date.join(found.query) == sigv4.canonical_query(unsigned)
@@ -208,11 +208,11 @@ def test_a_link_is_its_blank_filled():
         ("%2F20130524%2F", "%2F"),
     ],
 )
-def test_a_query_out_of_the_ordinary_has_no_blank(old, new):
+def test_a_query_out_of_the_ordinary_has_no_template(old, new):
     text, _, _ = presigned.taken_out(url())
     assert old in text
-    assert presigned.blank(text) is not None
-    assert presigned.blank(text.replace(old, new)) is None
+    assert presigned.template(text) is not None
+    assert presigned.template(text.replace(old, new)) is None
 
 
 @pytest.mark.parametrize("query", ["", "acl", "X-Amz-Date=20130524T000000Z", "X-Amz-Date=&X-Amz-Signatur=", "a&X-Amz-Signature=0"])

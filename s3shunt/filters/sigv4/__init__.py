@@ -30,8 +30,8 @@ from s3shunt import config, wsgi
 from s3shunt.config import option
 from s3shunt.connect import House
 from s3shunt.filters.sigv4.body import Verified, guard
+from s3shunt.filters.sigv4.fast import FastPath
 from s3shunt.filters.sigv4.keys import KeyRing
-from s3shunt.filters.sigv4.usual import Usual
 from s3shunt.model import ANONYMOUS, Identity, Key
 from s3shunt.protocol import chunked, presigned, sigv4
 from s3shunt.protocol.errors import ExpiredToken, InvalidAccessKeyId, InvalidToken, InvalidURI, SignatureDoesNotMatch
@@ -67,14 +67,14 @@ class SigV4:
         self.identities: dict[str, tuple[Key, Identity]] = {}
         further = options.regions or ()
         self.regions = () if "any" in further else (options.region, *further)
-        self.usual = Usual(self.ring, self.regions, options.skew)
+        self.fast = FastPath(self.ring, self.regions, options.skew)
 
     def __call__(self, request: Request) -> Response:
         if not request.target.isascii():
             raise InvalidURI
         now = self.clock.now()
-        key, bare = self.usual.key(request, now)
-        if key is not None and bare:
+        key, bodiless = self.fast.key(request, now)
+        if key is not None and bodiless:
             request.context.identity = self._identity(key)
             return self.forward(request)
         headers = request.fields.by_name()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from s3shunt.protocol.errors import S3Error
 from s3shunt.protocol.sigv4.reading import claims
-from s3shunt.protocol.sigv4.signing import Scope, form, signing_key, string_to_sign
+from s3shunt.protocol.sigv4.signing import Scope, signing_key, string_to_sign, template
 
 DIGITS = 64
 """Of a signature."""
@@ -17,18 +17,18 @@ class Kind(NamedTuple):
     access_key: str
     scope: Scope
     signed: tuple[str, ...]
-    form: str
+    template: str
 
     def signature(self, secret: str, timestamp: str, line: Sequence[str], values: Sequence[str], payload: str) -> str:
         """Of one of them: ``line`` is method, path and query in canonical form, ``values`` those of ``signed``, each a ``single`` word."""
-        canonical = self.form % (*line, *values, payload)
+        canonical = self.template % (*line, *values, payload)
         return signing_key(secret, self.scope).sign(string_to_sign(canonical, timestamp, self.scope))
 
 
 def kind(access_key: str, scope: Scope, signed: tuple[str, ...]) -> Kind | None:
     """None where ``host`` is not signed, or a name is none that HTTP knows."""
     text = ";".join(signed)
-    return Kind(access_key, scope, signed, form(text)) if "host" in signed and text.isascii() else None
+    return Kind(access_key, scope, signed, template(text)) if "host" in signed and text.isascii() else None
 
 
 def kind_of(prefix: str) -> Kind | None:

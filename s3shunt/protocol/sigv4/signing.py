@@ -58,11 +58,11 @@ def canonical_request(line: tuple[str, str, str], headers: Mapping[str, str], na
     values = [headers.get(name, "") for name in names]
     if not single(values):
         values = [fold(value) for value in values]
-    return form(";".join(names)) % (*line, *values, payload)
+    return template(";".join(names)) % (*line, *values, payload)
 
 
 @remembered
-def form(signed: str) -> str:
+def template(signed: str) -> str:
     """The canonical request over these headers with ``%s`` for method, path and query, the value of each header, and the payload."""
     signed = signed.replace("%", "%%")
     fields = "".join([f"{name}:%s\n" for name in signed.split(";")])

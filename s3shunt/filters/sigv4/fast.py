@@ -1,8 +1,8 @@
-"""The short way for a request that is in order and signed as others were before it.
+"""The fast path: for a request that is in order and signed as others were before it.
 
 Remembered is where such requests have what was signed, and the words around it: never a key, a signature or
 a verdict. Every signature is worked out and every header looked at. What is out of the ordinary, or wrong in
-any respect, takes the long way, which accepts all that this one does and says what is wrong.
+any respect, takes the slow path, which accepts all that this one does and says what is wrong.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,17 +14,18 @@ from s3shunt.filters.sigv4.keys import KeyRing
 from s3shunt.model import Key
 from s3shunt.protocol import presigned, sigv4
 from s3shunt.protocol.names import Known, remembered
-from s3shunt.protocol.presigned import Blank
+from s3shunt.protocol.presigned import Template
 from s3shunt.protocol.sigv4 import Kind
 from s3shunt.wsgi import Request
 from s3shunt.wsgi.fields import header_name, variable
 
 DATE, PAYLOAD, TOKEN = "HTTP_X_AMZ_DATE", "HTTP_X_AMZ_CONTENT_SHA256", "HTTP_X_AMZ_SECURITY_TOKEN"
 NO_BODY = ("0", "")
-LONG = (None, False)
+SLOW_PATH = (None, False)
+"""No key, and nothing known of the body."""
 
 
-def innocent(name: str) -> bool:
+def may_be_unsigned(name: str) -> bool:
     """Whether a variable that is not signed says nothing that had to be, and nothing of the body."""
     header = header_name(name)
     if not header:
@@ -32,7 +33,7 @@ def innocent(name: str) -> bool:
     return not (header.startswith("x-amz-") or PROMISES[header] or header == "transfer-encoding" or variable(header) != name)
 
 
-INNOCENT = Known(innocent)
+MAY_BE_UNSIGNED = Known(may_be_unsigned)
 
 
 class Layout:
@@ -54,10 +55,10 @@ class Layout:
         if self.known.issuperset(variables):
             return True
         fresh = [name for name in variables if name not in self.known]
-        if not all(map(INNOCENT.__getitem__, fresh)):
+        if not all(map(MAY_BE_UNSIGNED.__getitem__, fresh)):
             return False
         if len(self.known) + len(fresh) <= self.MOST:
-            self.known.update(name for name in fresh if name in INNOCENT)
+            self.known.update(name for name in fresh if name in MAY_BE_UNSIGNED)
         return True
 
     def values(self, environ: Mapping[str, Any]) -> Sequence[str] | None:
@@ -69,9 +70,10 @@ class Layout:
         return values if sigv4.single(values) else None
 
 
-def laid_out(blank: Blank | None, regions: tuple[str, ...]) -> tuple[Layout, Blank] | None:
-    found = layout(blank.kind, regions) if blank else None
-    return (found, blank) if found and blank else None
+def laid_out(template: Template | None, regions: tuple[str, ...]) -> tuple[Layout, Template] | None:
+    """A link's template with the layout of what its signer signs; None where either is out of the ordinary."""
+    found = layout(template.kind, regions) if template else None
+    return (found, template) if found and template else None
 
 
 def layout(kind: Kind | None, regions: tuple[str, ...]) -> Layout | None:
@@ -81,35 +83,35 @@ def layout(kind: Kind | None, regions: tuple[str, ...]) -> Layout | None:
     return Layout(kind) if all(header_name(variable(name)) == name for name in kind.signed) else None
 
 
-Claim = tuple[Layout, str, str, str, str | None, str, Blank | None]
-"""What a request says of itself: layout, query in canonical form, date, payload, token, signature; and of a link its blank."""
+Claim = tuple[Layout, str, str, str, str | None, str, Template | None]
+"""What a request says of itself: layout, query in canonical form, date, payload, token, signature; and of a link its template."""
 
 
-class Usual:
+class FastPath:
     def __init__(self, ring: KeyRing, regions: tuple[str, ...], skew: int) -> None:
         self.ring = ring
         self.skew = skew
         self._of_header = remembered(lambda prefix: layout(sigv4.kind_of(prefix), regions))
-        self._of_link = remembered(lambda query: laid_out(presigned.blank(query), regions))
+        self._of_link = remembered(lambda query: laid_out(presigned.template(query), regions))
 
     def key(self, request: Request, now: int) -> tuple[Key | None, bool]:
-        """Whose request it is, and whether there is no body to verify. None: it takes the long way."""
+        """Whose request it is, and whether there is no body to verify. None: it takes the slow path."""
         environ = request.environ
         value = environ.get("HTTP_AUTHORIZATION")
         claim = self._link(request) if value is None else self._header(request, value)
         if claim is None:
-            return LONG
-        layout, query, date, payload, token, signature, blank = claim
+            return SLOW_PATH
+        layout, query, date, payload, token, signature, template = claim
         values = layout.values(environ)
-        if values is None or not layout.covers(environ) or not self._in_time(layout.kind, date, blank, now):
-            return LONG
+        if values is None or not layout.covers(environ) or not self._in_time(layout.kind, date, template, now):
+            return SLOW_PATH
         key = self.ring.find(layout.kind.access_key, now)
         secret = key.secret_key if key else sigv4.DUMMY_SECRET  # for a key that nobody knows the same work is done
         right = layout.kind.signature(secret, date, (request.method, request.raw_path, query), values, payload)
-        if not sigv4.same(right, signature) or key is None or not good(key, token, now):
-            return LONG
-        if blank is not None:
-            request.__dict__["query"] = blank.filled(date, signature)
+        if not sigv4.same(right, signature) or key is None or not usable(key, token, now):
+            return SLOW_PATH
+        if template is not None:
+            request.__dict__["query"] = template.filled(date, signature)
         return key, layout.silent and payload in NOTHING and environ.get("CONTENT_LENGTH", "0") in NO_BODY
 
     def _header(self, request: Request, value: str) -> Claim | None:
@@ -125,20 +127,21 @@ class Usual:
         found = self._of_link(text) if text else None
         if found is None:
             return None
-        layout, blank = found
-        before, behind = blank.query
-        return layout, f"{before}{date}{behind}", date, blank.payload, blank.token, signature, blank
+        layout, template = found
+        before, behind = template.query
+        return layout, f"{before}{date}{behind}", date, template.payload, template.token, signature, template
 
-    def _in_time(self, kind: Kind, date: str, blank: Blank | None, now: int) -> bool:
+    def _in_time(self, kind: Kind, date: str, template: Template | None, now: int) -> bool:
+        """Whether the signature is good now: a header's for ``skew``, a link's for as long as it lasts; and its date is the scope's."""
         try:
             signed_at = sigv4.moment(date)
         except ValueError:
             return False
-        latest = signed_at + (self.skew if blank is None else blank.lasts)
+        latest = signed_at + (self.skew if template is None else template.lasts)
         return signed_at - self.skew <= now <= latest and date[:8] == kind.scope.date
 
 
-def good(key: Key, token: str | None, now: int) -> bool:
+def usable(key: Key, token: str | None, now: int) -> bool:
     """Whether a key may be used, with this session token."""
     if key.disabled or (key.expires is not None and now >= key.expires):
         return False
