@@ -39,7 +39,7 @@ class Running:
     def __init__(self, folder, front="strict", workers=2):
         self.folder = folder
         (folder / "store.json").touch(mode=0o600)
-        (folder / "store.json").write_text('{"access_key": "A", "secret_key": "s"}')
+        (folder / "store.json").write_text('{"": {"access_key": "A", "secret_key": "s"}}')
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.write(front=front, workers=workers)

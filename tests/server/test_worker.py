@@ -36,7 +36,7 @@ LIVE = b"GET /-/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 def start(tmp_path, address, certificate="", limit="", **how):
     (tmp_path / "store.json").touch(mode=0o600)
-    (tmp_path / "store.json").write_text('{"access_key": "A", "secret_key": "s"}')
+    (tmp_path / "store.json").write_text('{"": {"access_key": "A", "secret_key": "s"}}')
     (tmp_path / "ini").write_text(INI.format(state=tmp_path, address=address, certificate=certificate))
     return subprocess.Popen([sys.executable, "-c", LOGGED + limit + SERVE, str(tmp_path / "ini")], stderr=subprocess.PIPE, **how)
 

@@ -63,7 +63,7 @@ credentials = {state}/store.json
 class Site:
     def __init__(self, folder, burst):
         (folder / "store.json").touch(mode=0o600)
-        (folder / "store.json").write_text('{"access_key": "A", "secret_key": "s"}')
+        (folder / "store.json").write_text('{"": {"access_key": "A", "secret_key": "s"}}')
         (folder / "keys.json").touch(mode=0o600)
         (folder / "keys.json").write_text("[]")
         self.port, self.metrics = free(), free()
