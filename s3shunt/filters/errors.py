@@ -46,12 +46,12 @@ class Errors:
     def __init__(self, forward: Handler, options: Options, house: Any = None) -> None:  # noqa: ARG002  # every door is made alike
         self.forward = forward
         self.host_id = options.host_id
-        self.drawn = random.getrandbits
-        self.host = "x-amz-id-2", options.host_id
+        self.getrandbits = random.getrandbits
+        self.id_2 = "x-amz-id-2", options.host_id
 
     def __call__(self, request: Request) -> Response:
         context = request.context
-        context.request_id = f"{self.drawn(64):016X}"
+        context.request_id = f"{self.getrandbits(64):016X}"
         try:
             response = self.forward(request)
         except S3Error as error:
@@ -59,7 +59,7 @@ class Errors:
         except Exception:
             log.exception("request %s: %s %r", context.request_id, request.method, request.environ.get("PATH_INFO", ""))
             response = self._refusal(request, InternalError())
-        _identify(response, ("x-amz-request-id", context.request_id), self.host)
+        _identify(response, ("x-amz-request-id", context.request_id), self.id_2)
         if not request.read_to_end:
             response.say(("Connection", "close"))
         return response

@@ -55,7 +55,7 @@ from s3shunt.relay.endpoints import reached
 from s3shunt.wsgi import Handler, Request, Response, document, taken
 
 REMEMBERED = 10_000
-OWNER, SOURCE_OWNER = ("HTTP_X_AMZ_EXPECTED_BUCKET_OWNER", "HTTP_X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER")
+OWNER, SOURCE_OWNER = "HTTP_X_AMZ_EXPECTED_BUCKET_OWNER", "HTTP_X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER"
 CATALOGUED = 1000
 """Milliseconds that the catalog's word is believed without asking again."""
 

@@ -51,13 +51,18 @@ SPARED: Final = 8
 
 @dataclass(slots=True)
 class Kept:
+    """An entry, or that there is none; until when it is believed; whether somebody asked for it of late."""
+
     entry: Entry | None
     expires: float
     used: bool = False
 
 
 class Recent:
-    """At most ``capacity`` entries; first to go is what was not used since it came, or was last spared. All times are monotonic seconds."""
+    """At most ``capacity`` entries. All times are monotonic seconds.
+
+    First to go is what was not used since it came, or was last spared ("second chance"): a look need not move anything.
+    """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -91,7 +96,7 @@ class Recent:
             self._drop_one()
 
     def _drop_one(self) -> None:
-        """The oldest; who was used goes to the end instead, of a few. So a look need not move anything."""
+        """The oldest that was not used. Those before it are spared: they go to the end, and count as not used."""
         with suppress(KeyError, RuntimeError, StopIteration):  # another thread was faster
             for _ in range(SPARED):
                 asked, kept = next(iter(self._kept.items()))

@@ -313,7 +313,7 @@ def _archive_job(fresh: Entry, policy: Policy | None, now: int) -> tuple[Job, ..
 
 
 def evict_job(row: Entry, policy: str, now: int, after: int = 0) -> Job:
-    """The job that takes the bytes of this generation of this version out of the store, ``after`` so many ms, once all know of the row."""
+    """The job that takes the bytes of this generation of this version out of the store: ``after`` so many ms, and not before all know."""
     return Job(kind="evict", dedupe=dedupe(row), payload={**name(row.ref), "policy": policy}, due=now + max(after, KNOWN))
 
 

@@ -172,6 +172,7 @@ _heads: dict[Kind, Callable[[Query, Page, str | None, Said], Head]] = {
 
 _FACTS = attrgetter("key", "last_modified", "etag", "size", "storage_class")
 _OWN = _marks(b"<Contents><Key></Key><LastModified></LastModified><ETag></ETag><Size></Size><StorageClass></StorageClass></Contents>")
+"""Marks that an object's own elements bring along."""
 
 
 def _objects(items: list[Item], query: Query, begin: str, end: str) -> bytes:

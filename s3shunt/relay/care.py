@@ -11,10 +11,14 @@ from s3shunt.protocol.errors import ServiceUnavailable
 log = logging.getLogger(__name__)
 
 FAILURES = 8
+"""In a row, after which nobody is sent there but a probe."""
 PROBE = 1.0
+"""Seconds between two probes."""
 SHARE = 0.1
+"""Second tries that each request earns."""
 FIRST = 10.0
 SAVED = 100.0
+"""Second tries that there are at the start, and that may be saved up at most."""
 
 
 class Breaker:

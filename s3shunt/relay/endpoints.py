@@ -13,6 +13,7 @@ All are sent the Host of the first, for which requests are signed; a certificate
 """
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from s3shunt import clock
 from s3shunt.protocol.errors import ServiceUnavailable
@@ -89,7 +90,7 @@ class Endpoints:
             for relay in able:
                 if relay.breaker.failures and relay.breaker.probes(self.limits.probe / 1000):
                     return relay
-        return min(sound or [relay for relay in able if not relay.breaker.open], key=_busy, default=None)
+        return min(sound or [relay for relay in able if not relay.breaker.open], key=attrgetter("busy"), default=None)
 
     def close(self) -> None:
         """Drop what is idle."""
@@ -100,7 +101,3 @@ class Endpoints:
     def open(self) -> int:
         """Connections that exist, idle ones included."""
         return sum(relay.open for relay in self.relays)
-
-
-def _busy(relay: Relay) -> int:
-    return relay.busy

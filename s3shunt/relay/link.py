@@ -66,10 +66,11 @@ class Link:
                 ready = False
 
     def wait(self, *, writing: bool = False) -> None:
+        """Until there are bytes, or the end; ``writing``, until there is room. Raises TimeoutError."""
         (self._place.writable if writing else self._place.readable)(self.deadline)
 
     def wait_to_send(self) -> None:
-        """Until there is room, or the store says something before it has all."""
+        """Until there is room, or the store says something before it has all. Raises TimeoutError."""
         self._place.writable(self.deadline, hearing=True)
 
     def wake_at(self, count: int) -> None:

@@ -14,7 +14,7 @@ def sign(
     """``head`` (target: a path, encoded) with its query, Host, date, payload hash and an Authorization over all of it."""
     timestamp = sigv4.timestamp(now)
     if not head.fields and not query and fits(head.target):
-        return _plain((head.method, host, payload, credential, region, timestamp[:8])).signed(head, timestamp)
+        return _template((head.method, host, payload, credential, region, timestamp[:8])).signed(head, timestamp)
     fields = [*head.fields, ("host", host), ("x-amz-content-sha256", payload), ("x-amz-date", timestamp)]
     authorization = sigv4.authorization(
         head.method, head.target, query, dict(fields), payload,
@@ -24,8 +24,8 @@ def sign(
     return Head(head.method, target, [*fields, ("authorization", authorization)], head.length)
 
 
-class Plain:
-    """Requests of which only path and second differ, within a day: all else that is signed and sent is known beforehand."""
+class Template:
+    """Of requests that differ in nothing but path and second, within a day: all else that is signed and sent is known beforehand."""
 
     def __init__(self, kind: tuple[str, str, str, tuple[str, str], str, str]) -> None:
         method, host, payload, credential, region, day = kind
@@ -47,4 +47,4 @@ class Plain:
         return Head(head.method, target, fields, head.length, wire)
 
 
-_plain = lru_cache(maxsize=256)(Plain)
+_template = lru_cache(maxsize=256)(Template)

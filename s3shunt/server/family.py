@@ -61,8 +61,8 @@ class Family:
         self.failed = False
         children, self._alive = descent.take(os.environ)
         now = clock.wall.monotonic()
-        for pid, place in children.items():
-            self.workers[pid] = Worker(place, 0, None, now, answers=True)
+        for pid, slot in children.items():
+            self.workers[pid] = Worker(slot, 0, None, now, answers=True)
 
     @property
     def count(self) -> int:

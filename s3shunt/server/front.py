@@ -26,7 +26,7 @@ from s3shunt.server.connection import Connection
 from s3shunt.server.peer import Networks
 from s3shunt.server.sockets import BACKLOG
 from s3shunt.server.wire import TlsWire, Wire
-from s3shunt.wsgi.application import direct
+from s3shunt.wsgi import direct
 
 log = logging.getLogger(__name__)
 

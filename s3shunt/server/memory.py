@@ -18,7 +18,10 @@ def calm_collector() -> None:
 
 
 def keep_buffers() -> bool:
-    """Pieces of bodies and listings are of 64 KiB to 1 MiB. Each would be given back to the kernel and asked for anew, at the
-    price of a page fault for every 4 KiB. False where the C library knows of no such thing."""
+    """Have the C library keep what is freed. False where it knows of no such thing.
+
+    Pieces of bodies and listings are of 64 KiB to 1 MiB: each would be given back to the kernel and asked for anew, at the
+    price of a page fault for every 4 KiB.
+    """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     return set_option is not None and bool(set_option(_TRIM_THRESHOLD, KEPT) and set_option(_MMAP_THRESHOLD, KEPT))

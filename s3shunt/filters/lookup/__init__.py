@@ -49,7 +49,7 @@ from s3shunt.wsgi import Handler, Request, Response, dropped, filter_factory
 PLAIN_FOR = 1_000
 PLAIN_AT_MOST = 60_000
 CONTENDED = 20
-ELSEWHERE = Archived.FORWARD
+FORWARD = Archived.FORWARD  # named once: a member of an enumeration is looked for each time it is named
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Lookup:
     def __call__(self, request: Request) -> Response:
         context, ref = request.context, request.ref
         context.plain = plain = not self.policied[ref.bucket] and bool(ref.bucket) and self._plain(request)
-        if plain or request.operation.archived is ELSEWHERE or not ref.key:
+        if plain or request.operation.archived is FORWARD or not ref.key:
             context.looked_up = plain
             return self.forward(request)
         context.discover = self._discover

@@ -46,6 +46,7 @@ from s3shunt.protocol.operations import Archived, Right
 from s3shunt.wsgi import Handler, Request, Response, filter_factory
 
 NEED_BYTES = (Archived.BYTES, Archived.REFUSE)
+"""What operations do with an archived object that cannot do it without the object's bytes."""
 
 
 @dataclass(frozen=True)
