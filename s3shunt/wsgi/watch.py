@@ -18,7 +18,7 @@ class Watched:
 
     def __iter__(self) -> Iterator[bytes]:
         body = self.body
-        if type(body) is list and len(body) == 1:  # one piece is sent or not, and needs nobody between
+        if (type(body) is tuple or type(body) is list) and len(body) == 1:  # one piece is sent or not, and needs nobody between
             self.sent += len(body[0])
             return iter(body)
         return self._counted()
@@ -53,11 +53,11 @@ class WatchedPassage(Watched):
 
     @property
     def passes(self) -> bool:
-        return self.body.passes  # type: ignore[attr-defined,no-any-return]
+        return self.body.passes  # type: ignore[no-any-return]
 
     @property
     def left(self) -> int | None:
-        return self.body.left  # type: ignore[attr-defined,no-any-return]
+        return self.body.left  # type: ignore[no-any-return]
 
     def pass_to(self, sink: Any) -> None:
         body: Any = self.body
