@@ -71,7 +71,6 @@ after = 30d
 FILES = 6
 """Connections to the database: with each a file and its log are open."""
 RESET = struct.pack("ii", 1, 0)
-BROKEN = "(broken off)"
 
 
 def free():

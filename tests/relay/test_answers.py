@@ -41,7 +41,7 @@ class Heard(Link):
     """A connection on which everything has come already, and arrives in pieces."""
 
     def __init__(self, pieces):
-        self.pieces, self.hub, self.deadline = [piece for piece in reversed(pieces) if piece], None, 0.0
+        self.pieces, self.deadline = [piece for piece in reversed(pieces) if piece], 0.0
 
     def send(self, data):
         pass
