@@ -1,11 +1,10 @@
 """Writes one line of JSON for each request, when its answer has been sent or given up.
 
-The fields: ``time`` (UTC), ``id``, ``peer``, ``identity`` (access key), ``operation``, ``bucket``,
-``key``, ``version``, ``method``, ``query`` (only parameters without secrets), ``status``, ``error``,
-``in`` and ``out`` (body bytes), ``ms``, ``upstream`` and ``attempts`` (what the store answered,
-after how many tries), ``agent``, and whatever doors further in noted. ``cut`` stands
-where the answer was not sent to its end. Signatures, tokens, policies and other header
-or query values never appear: what is logged is an allow-list.
+The fields, in this order: ``time`` (UTC), ``id``, ``peer``, ``identity`` (access key), ``agent``, ``method``,
+``status``, ``error``, ``upstream`` and ``attempts`` (what the store answered, after how many tries), ``operation``,
+``bucket``, ``key``, ``version``, ``query`` (only parameters without secrets), whatever doors further in noted, ``cut``
+where the answer was not sent to its end, ``in`` and ``out`` (body bytes), ``ms``. Signatures, tokens, policies and other
+header or query values never appear: what is logged is an allow-list.
 
 Lines are collected and written every ``flush``, or when 200 have come together; a log that
 cannot be written never stops a request: the lines are dropped, and how many is told in a line of
