@@ -171,14 +171,18 @@ class Shared:
         if self.error is not None:
             return
         self.error = error
-        for listener in (self._reader, self._writer):
-            if listener is not None:
-                self.hub.remove(listener)
+        self._unlisten()
         self.link.close()
         for waiter in self._waiting:
             self.hub.schedule_call_global(0, _wake, waiter, ConnectionError(str(error)))
         self._waiting.clear()
         self._asked.clear()
+
+    def _unlisten(self) -> None:
+        for listener in (self._reader, self._writer):
+            if listener is not None:
+                self.hub.remove(listener)
+        self._reader = self._writer = None
 
     # what the hub calls
 
@@ -214,9 +218,28 @@ class Shared:
         if not data or len(answers) > len(self._waiting):
             self.end(ConnectionError("the other side has ended it, or speaks without being asked"))
             return
-        for waiter, answer in [(self._waiting.popleft(), answer) for answer in answers]:
-            if waiter[0] is not None:
-                waiter[0].switch(answer)
+        self._give(deque([(self._waiting.popleft(), answer) for answer in answers]))
+
+    def _give(self, given: deque[tuple[list[Any], Any]]) -> None:
+        """Wake each with its answer. One that ends in an error ends here, too, and for that the hub would hear us no more."""
+        woken = False
+        try:
+            while given:
+                waiter, answer = given.popleft()
+                if waiter[0] is not None:
+                    waiter[0].switch(answer)
+            woken = True
+        finally:
+            if not woken:
+                self._unlisten()
+                self.hub.schedule_call_global(0, self._go_on, given)
+
+    def _go_on(self, given: deque[tuple[list[Any], Any]]) -> None:
+        """The others get their answers all the same."""
+        if self.error is None:
+            self._reader = self.hub.add("read", self.link.fileno(), self._read, self._fail, self._gone)
+            self._write(0)
+        self._give(given)
 
     def _watch(self) -> None:
         if not self._watched and self._waiting:

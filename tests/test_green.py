@@ -187,6 +187,23 @@ def test_who_gives_up_takes_nobody_s_answer_away_and_is_not_woken():
     assert said == "B None"
 
 
+def test_who_ends_in_an_error_takes_nobody_s_answer_with_him():
+    said = asking("""
+        def breaks():
+            other.shared.ask(b"x\\n")
+            raise ValueError("what comes after its answer")
+        eventlet.spawn_n(breaks)
+        asked = other.ask(b"a", b"b")
+        other.theirs.sendall(b"X\\nA\\nB\\n")
+        with eventlet.Timeout(2):
+            print([each.wait() for each in asked], other.hear())
+            later = other.ask(b"c")
+            other.theirs.sendall(b"C\\n")
+            print([each.wait() for each in later])
+    """)
+    assert said == r"['A', 'B'] b'x\na\nb\n' ['C']"
+
+
 def test_a_late_answer_an_end_and_nonsense_end_it_for_all():
     said = asking("""
         print([each.wait() for each in other.ask(b"a", b"b")], *[each.wait() for each in other.ask(b"c")])
