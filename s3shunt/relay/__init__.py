@@ -41,19 +41,22 @@ FRESH = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Deadlines in milliseconds: for a connection, for the whole head of an answer, for both in all attempts, for each piece of a body.
-
-    And for both where an endpoint is tried out while there are others.
-    """
+    """How long (milliseconds), and how many."""
 
     connect: int = 2_000
     response: int = 60_000
+    """For the whole head of an answer."""
     budget: int = 90_000
+    """For connecting and that head, in all attempts together."""
     gap: int = 30_000
+    """For each piece of a body."""
     idle: int = 4_000
+    """How long a connection is kept that nobody uses."""
     connections: int = 1024
     retries: int = 2
+    """Attempts beyond the first."""
     probe: int = 5_000
+    """What ``budget`` is for an endpoint that is tried out while there are others."""
 
 
 @dataclass(slots=True)
@@ -122,7 +125,7 @@ class Relay:
             if head.length or body:
                 left = end - clock.wall.monotonic()
                 whole = upload.send(link, head, wire, body, self.limits.gap / 1000)
-                link.until(min(left, self.limits.response / 1000))
+                link.until(min(left, self._response))
             else:
                 whole = True
                 link.deadline = min(clock.wall.monotonic() + self._response, end)
