@@ -208,10 +208,10 @@ class Template(NamedTuple):
 def taken_out(query: str) -> tuple[str, str, str]:
     """A query with its date and signature left out, the date, and the signature; ('', '', '') for one that is not written that way."""
     begin, found, rest = query.partition(f"&{SIGNATURE}=")
-    before, dated, behind = begin.partition(f"{DATE}=")
+    before, dated, behind = begin.partition(f"&{DATE}=")
     if not (found and dated):
         return "", "", ""
-    return f"{before}{DATE}={behind[16:]}&{SIGNATURE}={rest[64:]}", behind[:16], rest[:64]
+    return f"{before}&{DATE}={behind[16:]}&{SIGNATURE}={rest[64:]}", behind[:16], rest[:64]
 
 
 def template(query: str) -> Template | None:
@@ -228,9 +228,9 @@ def template(query: str) -> Template | None:
     of = kind(found.access_key, found.scope, found.signed)
     if of is None or found.expires is None or not _ALSO_HEADERS.isdisjoint(found.signed):
         return None
-    before, _, behind = canonical_query([pair for pair in pairs if pair[0] != SIGNATURE]).partition(f"{DATE}=")
+    before, _, behind = canonical_query([pair for pair in pairs if pair[0] != SIGNATURE]).partition(f"&{DATE}=")
     places = pairs.index((DATE, "")), pairs.index((SIGNATURE, ""))
-    return Template(of, found.payload, found.token, found.expires - found.signed_at, (f"{before}{DATE}=", behind), pairs, places)
+    return Template(of, found.payload, found.token, found.expires - found.signed_at, (f"{before}&{DATE}=", behind), pairs, places)
 
 
 def presign(
