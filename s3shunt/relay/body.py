@@ -111,6 +111,10 @@ class AnswerBody:
         try:
             if self._buffer:
                 sink.send(self._piece(link, self.left))
+            if not pipe.ready():  # others took it while the client took that
+                for data in self:
+                    sink.send(data)
+                return
             for count in pipe.move(link.sock.fileno(), self.left, lambda: self._wait(link), sink):
                 self.left -= count
                 self._turn(count)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3shunt.protocol.errors import IncompleteBody
+from s3shunt.relay import pipe
 from s3shunt.relay.body import LARGEST, AnswerBody, Whole
 
 
@@ -120,3 +121,22 @@ def test_what_came_with_the_head_is_given_once():
     dropped = Whole(b"abc")
     dropped.close()
     assert list(dropped) == []
+
+
+class Sink(list):
+    """A client that takes what is handed to it, and knows of no pipes."""
+
+    send = list.append
+
+
+@pytest.mark.parametrize("short", [0, 1])
+def test_a_pipe_that_others_took_while_a_client_took_the_first_bytes_is_not_needed(monkeypatch, short):
+    monkeypatch.setattr(pipe, "ready", lambda: False)
+    sink, (read, ends) = Sink(), body([b"b" * 100, b"c" * 50], 153 + short, b"abc")
+    if short:
+        with pytest.raises(IncompleteBody):
+            read.pass_to(sink)
+    else:
+        read.pass_to(sink)
+    assert b"".join(sink) == b"abc" + b"b" * 100 + b"c" * 50
+    assert ends == [not short]
