@@ -84,11 +84,12 @@ def read(head: bytes, method: str) -> Told:
 
 
 def _status(line: str) -> tuple[int, str, bool]:
-    """Status, reason, and whether the connection ends because it is HTTP/1.0. Raises Unclear."""
+    """Status, reason (none where it is not ASCII), and whether the connection ends because it is HTTP/1.0. Raises Unclear."""
     found = _STATUS.fullmatch(line)
     if found is None:
         raise Unclear("no status line")
-    return int(found[2]), (found[3] or "").strip(), found[1] == "0"
+    reason = found[3] or ""
+    return int(found[2]), reason.strip() if reason.isascii() else "", found[1] == "0"
 
 
 def _field(line: str) -> tuple[tuple[str, str], str]:

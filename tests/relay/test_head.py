@@ -32,6 +32,11 @@ def test_an_answer_is_read_as_it_was_spelled():
     assert told.fields == [("ETag", '"1"'), ("Content-Length", "12"), ("x-amz-meta-A", "\xe9")]
 
 
+def test_a_reason_in_letters_that_few_can_read_is_left_out():
+    """The status says it all; handed on, it would make our answer one that cannot be sent."""
+    assert read(b"HTTP/1.1 404 Nicht verf\xfcgbar\r\nContent-Length: 0", "GET")[:2] == (404, "")
+
+
 @pytest.mark.parametrize(
     ("head", "length"),
     [
