@@ -202,7 +202,7 @@ def _httperf(where: lab.Lab, connections: int, calls: int) -> dict[str, Any]:
     """A signature is good for 15 minutes: as many runs as it takes, each signed anew."""
     port, total, took, before = where.ports["ours"], 0, 0.0, where.ours.cpu
     while total < connections * calls:
-        headers = "".join(f"{line}\\n" for line in load.signed("GET", "/films/line", f"127.0.0.1:{port}")[1:])
+        headers = "".join(f"{line}\\n" for line in load.signed("GET", "/films/line", "127.0.0.1")[1:])  # its Host has no port
         command = ["httperf", "--hog", "--server", "127.0.0.1", "--port", str(port), "--uri", "/films/line", "--add-header", headers]
         command += ["--num-conns", str(connections // 10), "--num-calls", str(calls)]
         said = subprocess.run(["taskset", "-c", lab.REST, *command], capture_output=True, text=True, check=True).stdout
